@@ -1,0 +1,298 @@
+"""The static typed graph: operators, nodes, values, and the one topological order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from graphc.dtypes import TensorType
+from graphc.errors import NotDifferentiableError
+from graphc.ir import site as sites
+
+if TYPE_CHECKING:
+    from graphc.ir.spec import Spec
+
+
+class Op:
+    """What a node computes. A subclass is a frozen dataclass whose fields are static parameters.
+
+    Everything that is true of an operator stands in its class: type rule (`infer`), NumPy
+    reference, derivative rules, batching rule, and how it is computed (`spec`). An operator that
+    has no derivative sets `vjp = None`. Equal operators applied to equal inputs are equal nodes,
+    so parameters compare by bits where they hold numbers.
+    """
+
+    name: ClassVar[str]
+    #: The same inputs always give the same result, and nothing else happens.
+    pure: ClassVar[bool] = True
+    #: Swapping the two operands changes no bit of the result.
+    commutative: ClassVar[bool] = False
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The types of the results; raises ShapeError or DTypeError for inputs it cannot take."""
+        raise TypeError(f"{type(self).__name__} has no type rule")
+
+    def reference(self, *arrays: np.ndarray) -> Any:
+        """The result in NumPy (a tuple where the operator has several): the oracle."""
+        raise TypeError(f"{type(self).__name__} has no reference")
+
+    #: `vjp(node, *cotangents)` gives one cotangent (or None for zero) per input.
+    vjp: Callable[..., Sequence[Value | None]] | None = None
+    #: `jvp(node, *tangents)` gives one tangent (or None for zero) per result; a tangent of an
+    #: input that does not move is None.
+    jvp: Callable[..., Sequence[Value | None]] | None = None
+    #: `batch(size, inputs, batched)` applies the operator to inputs of which some have a new
+    #: leading axis of that size; gives the results and whether each has the axis.
+    batch: Callable[..., tuple[Sequence[Value], Sequence[bool]]] | None = None
+
+    def spec(self, *types: TensorType) -> Spec:
+        """How the result is computed, as one of the declarations of `ir/spec.py`."""
+        raise TypeError(f"{type(self).__name__} has no spec")
+
+    def flops(self, *types: TensorType) -> int:
+        """Floating-point operations of one application, for cost reports."""
+        return 0
+
+    def attributes(self) -> str:
+        """The static parameters as text, for printing: `axes=(0,), keepdims=False`."""
+        fields = getattr(self, "__dataclass_fields__", {})
+        return ", ".join(f"{f}={getattr(self, f)}" for f in fields)
+
+
+class Meta:
+    """What is remembered about the origin of a node; passes hand it on unchanged.
+
+    `rule` is the forward node whose derivative rule made this one (None for the user's own);
+    `name` the user's name; `clone` is non-zero on recomputed copies, so that common-subexpression
+    elimination does not merge them with their originals.
+    """
+
+    __slots__ = ("clone", "name", "rule", "site")
+
+    def __init__(
+        self,
+        site: sites.Site | None,
+        rule: Node | None = None,
+        name: str | None = None,
+        clone: int = 0,
+    ):
+        self.site = site
+        self.rule = rule
+        self.name = name
+        self.clone = clone
+
+
+class Node:
+    """One application of an operator. Immutable; `serial` grows with creation."""
+
+    __slots__ = ("inputs", "meta", "op", "outputs", "serial", "types")
+
+    def __init__(self, op: Op, inputs: tuple[Value, ...], types: tuple[TensorType, ...], meta: Meta):
+        self.op = op
+        self.inputs = inputs
+        self.types = types
+        self.meta = meta
+        self.serial = next(_serials)
+        self.outputs = tuple(Value(self, i) for i in range(len(types)))
+
+    def with_inputs(self, inputs: tuple[Value, ...]) -> Node:
+        """The same application on other inputs of the same types."""
+        return Node(self.op, inputs, self.types, self.meta)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.serial} {self.op.name} {self.types}>"
+
+
+class Value:
+    """The `index`-th result of a node."""
+
+    __slots__ = ("index", "node")
+
+    def __init__(self, node: Node, index: int):
+        self.node = node
+        self.index = index
+
+    @property
+    def type(self) -> TensorType:
+        return self.node.types[self.index]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.types[self.index].shape
+
+    @property
+    def dtype(self):
+        return self.node.types[self.index].dtype
+
+    def __repr__(self) -> str:
+        return f"<Value {self.node.serial}.{self.index} {self.node.op.name}: {self.type}>"
+
+
+_serials = itertools.count()
+
+
+class _Origin(threading.local):
+    """The origin given to nodes made now, where it is not the user's current line."""
+
+    meta: Meta | None = None
+
+
+_origin = _Origin()
+
+
+@contextmanager
+def derived_from(node: Node) -> Iterator[None]:
+    """Nodes made inside are derivatives of `node`: its line, and `rule` set to it."""
+    before = _origin.meta
+    _origin.meta = Meta(node.meta.site, rule=node)
+    try:
+        yield
+    finally:
+        _origin.meta = before
+
+
+@contextmanager
+def standing_in_for(node: Node) -> Iterator[None]:
+    """Nodes made inside replace `node` and keep its origin."""
+    before = _origin.meta
+    _origin.meta = node.meta
+    try:
+        yield
+    finally:
+        _origin.meta = before
+
+
+def current_site() -> sites.Site | None:
+    """The line that a node made now would carry."""
+    return _origin.meta.site if _origin.meta is not None else sites.here()
+
+
+def apply(op: Op, *inputs: Value) -> tuple[Value, ...]:
+    """A new node: types inferred and checked, origin recorded."""
+    types = op.infer(*[v.type for v in inputs])
+    given = _origin.meta
+    if given is None:
+        meta = Meta(sites.here())
+    else:
+        meta = Meta(given.site, given.rule, given.name, given.clone)
+    return Node(op, inputs, types, meta).outputs
+
+
+def no_derivative(node: Node) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        sites.located(f"{node.op.name} has no derivative rule", node.meta.site)
+    )
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """A value that comes from outside. Never merged: identity is by node."""
+
+    name = "input"
+    label: str
+    type: TensorType
+    pure = False
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        return (self.type,)
+
+    def attributes(self) -> str:
+        return repr(self.label)
+
+
+def new_input(label: str, type: TensorType) -> Value:
+    return apply(Input(label, type))[0]
+
+
+Rewrite = Callable[[Node, tuple[Value, ...]], "Sequence[Value] | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A pure function as a graph: ordered inputs, ordered outputs, all nodes between.
+
+    `donated` pairs input positions with output positions: the output takes the input's memory.
+    """
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    output_names: tuple[str, ...] = ()
+    donated: dict[int, int] = field(default_factory=dict)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that an output needs, and all inputs, in written order (topological)."""
+        return toposort((*self.inputs, *self.outputs))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @cached_property
+    def uses(self) -> dict[Value, list[Node]]:
+        """The nodes that read each value, in order; a node that reads it twice stands twice."""
+        uses: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                uses.setdefault(value, []).append(node)
+        return uses
+
+    def replace(self, outputs: Sequence[Value]) -> Graph:
+        return Graph(self.inputs, tuple(outputs), self.output_names, self.donated)
+
+    def map(self, rewrite: Rewrite) -> Graph:
+        """Rebuilds the graph in order. `rewrite(node, inputs)` gives the values that stand for the
+        node's results (of the same types), or None to keep the node on its new inputs.
+        """
+        new: dict[Value, Value] = {}
+        for node in self.nodes:
+            inputs = tuple([new[v] for v in node.inputs])
+            values = rewrite(node, inputs) if not isinstance(node.op, Input) else None
+            if values is None:
+                same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+                values = node.outputs if same else node.with_inputs(inputs).outputs
+            for old, value in zip(node.outputs, values, strict=True):
+                new[old] = value
+        return self.replace([new[v] for v in self.outputs])
+
+    @classmethod
+    def from_values(cls, outputs: Sequence[Value]) -> Graph:
+        """The graph of some values; its inputs in the order in which they were made."""
+        nodes = toposort(outputs)
+        inputs = tuple(n.outputs[0] for n in nodes if isinstance(n.op, Input))
+        return cls(inputs, tuple(outputs))
+
+    def __str__(self) -> str:
+        from graphc.ir.printer import graph_text
+
+        return graph_text(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Graph {len(self.nodes)} nodes, {len(self.inputs)} inputs, "
+            f"{len(self.outputs)} outputs>"
+        )
+
+
+def toposort(values: Sequence[Value]) -> tuple[Node, ...]:
+    """All nodes that the values need. A node is made after its inputs, so serial order is a
+    topological order, and it is the order in which the user wrote the program.
+    """
+    seen: set[Node] = set()
+    stack = [v.node for v in values]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend([v.node for v in node.inputs])
+    return tuple(sorted(seen, key=_serial))
+
+
+def _serial(node: Node) -> int:
+    return node.serial

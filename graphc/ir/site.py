@@ -1,0 +1,71 @@
+"""Where in the user's program a node was written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import CodeType, FrameType
+
+_PACKAGE = str(Path(__file__).parent.parent)
+_EXAMPLES = str(Path(_PACKAGE) / "examples")
+#: How many of the user's nested calls are remembered for one node.
+_DEPTH = 6
+
+_internal: dict[CodeType, bool] = {}
+_interned: dict[tuple[str, int, str, Site | None], Site] = {}
+
+
+class Site:
+    """A line of the user's: file, line, function, and the user's call that led there."""
+
+    __slots__ = ("caller", "filename", "function", "line")
+
+    def __init__(self, filename: str, line: int, function: str, caller: Site | None):
+        self.filename = filename
+        self.line = line
+        self.function = function
+        self.caller = caller
+
+    def __str__(self) -> str:
+        return f"{Path(self.filename).name}:{self.line}"
+
+    def __repr__(self) -> str:
+        return f"Site({self.filename}:{self.line} in {self.function})"
+
+
+def is_internal(code: CodeType) -> bool:
+    """Whether a code object belongs to graphc itself; its examples count as a user's code."""
+    known = _internal.get(code)
+    if known is None:
+        name = code.co_filename
+        known = name.startswith(_PACKAGE) and not name.startswith(_EXAMPLES)
+        known = known or name.startswith("<frozen")
+        _internal[code] = known
+    return known
+
+
+def here() -> Site | None:
+    """The innermost line outside graphc, with up to six of the user's calls around it."""
+    frame: FrameType | None = sys._getframe(1)
+    frames: list[tuple[str, int, str]] = []
+    while frame is not None and len(frames) < _DEPTH:
+        code = frame.f_code
+        if not is_internal(code):
+            frames.append((code.co_filename, frame.f_lineno, code.co_qualname))
+            if code.co_name == "<module>":
+                break
+        frame = frame.f_back
+    site: Site | None = None
+    for filename, line, function in reversed(frames):
+        key = (filename, line, function, site)
+        found = _interned.get(key)
+        if found is None:
+            found = _interned[key] = Site(filename, line, function, site)
+        site = found
+    return site
+
+
+def located(message: str, site: Site | None = None) -> str:
+    """An error message with the user's line at its end: `…   (model.py:12)`."""
+    where = site or here()
+    return message if where is None else f"{message}   ({where})"

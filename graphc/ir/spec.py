@@ -1,0 +1,136 @@
+"""How an operator computes: the few declarations from which kernels and loops are made.
+
+Fusion, scheduling and code generation look at a node's declaration, never at its operator, so a
+new operator needs no change outside its own class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphc.ir.expr import Expr
+
+if TYPE_CHECKING:
+    from graphc.ir.loops import Stmt
+
+Index = tuple[Expr, ...]
+Reader = Callable[[int, Index], Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """A rectangular part of a buffer: element (i, j, …) lies at offset + i·s0 + j·s1 + …"""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+
+    @classmethod
+    def contiguous(cls, shape: tuple[int, ...]) -> Strided:
+        return cls(shape, row_major(shape))
+
+    @property
+    def is_contiguous(self) -> bool:
+        return self.offset == 0 and all(
+            extent == 1 or have == want
+            for extent, have, want in zip(
+                self.shape, self.strides, row_major(self.shape), strict=True
+            )
+        )
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides = []
+    step = 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Spec):
+    """out[i] = body(in0[i], in1[i], …); all shapes are equal. `cost` is in simple operations."""
+
+    body: Callable[..., Expr]
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class View(Spec):
+    """out[i] = in[index(i)]: no arithmetic, so consumers read through it.
+
+    `strided` gives the same map on a strided buffer, or None where it has no such form.
+    """
+
+    index: Callable[[Index], Index]
+    strided: Callable[[Strided], Strided | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise(Spec):
+    """out[i] = body(i, read), where read(k, j) is element j of the k-th input.
+
+    For results that depend on their position or read their inputs elsewhere (iota, pad, concat,
+    gather, random bits). With no inputs it is free to compute again wherever it is read.
+    """
+
+    body: Callable[[Index, Reader], Expr]
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce(Spec):
+    """Folds `axes` of the one input with the runtime's reduction `kind` (sum, prod, max, min,
+    argmax, argmin); the axes disappear. The order of the fold is that of runtime/reduce.h.
+    """
+
+    kind: str
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract(Spec):
+    """out[b, m, n] = sum over k of left[b, m, k] · right[b, k, n], with any number of leading b."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter(Spec):
+    """out = in0, then out[position(i)] += in2[i] for all i in order, where
+    position(i, read) is computed from element reads of in1 (the indices).
+    """
+
+    position: Callable[[Index, Callable[[Index], Expr]], Index]
+
+
+@dataclass(frozen=True, slots=True)
+class Nest(Spec):
+    """A loop nest of the operator's own: `body(io)` gives the statements for one unit of
+    `parallel` independent units of work, unit number `io.unit`; `scratch` is the number of bytes
+    of working memory that each thread needs.
+    """
+
+    parallel: int
+    body: Callable[[NestIO], Sequence[Stmt]]
+    cost: int = 1
+    scratch: int = 0
+
+
+@dataclass(slots=True)
+class NestIO:
+    """What a `Nest` body reads and writes: `read(k, index)`, `write(k, index, value) -> Stmt`,
+    the number of the unit, the name of a scratch pointer and a maker of fresh names.
+    """
+
+    unit: Expr
+    read: Reader
+    write: Callable[[int, Index, Expr], Stmt]
+    scratch: str
+    fresh: Callable[[str], str]
