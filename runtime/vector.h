@@ -1,0 +1,72 @@
+#ifndef GX_VECTOR_H
+#define GX_VECTOR_H
+/* Vectors of the target's native width, by the vector extension that gcc and clang share.
+ *
+ * A vector never crosses a function boundary by value (its calling convention depends on the
+ * target's flags); functions take pointers, and what must be inline is a macro.
+ *
+ * SPDX-License-Identifier: MIT-0 */
+
+#include <stdint.h>
+
+/* Bytes of a native vector register. */
+#if defined(__AVX512F__)
+#define GX_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define GX_VECTOR_BYTES 32
+#else
+#define GX_VECTOR_BYTES 16
+#endif
+
+/* Lanes of a native vector of float, double and the integer types of the same sizes. */
+#define GX_F32_LANES (GX_VECTOR_BYTES / 4)
+
+#define GX_F64_LANES (GX_VECTOR_BYTES / 8)
+
+/* Native vectors. They need only the alignment of their elements and may alias them, so an array
+ * is read and written through GX_V(type, p). Integers are unsigned because theirs wraps. */
+typedef float gx_f32v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(4), may_alias));
+
+typedef double gx_f64v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(8), may_alias));
+
+typedef uint32_t gx_u32v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(4), may_alias));
+
+typedef uint64_t gx_u64v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(8), may_alias));
+
+typedef uint8_t gx_u8v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(1), may_alias));
+
+/* The vector at the address p, an lvalue. */
+#define GX_V(type, p) (*(type *)(p))
+
+/* s in every lane. s - 0 is s for every s, -0 included, and costs no instruction; 0 + s would. */
+#define GX_SPLAT(type, s) ((s) - (type){0})
+
+/* a*b + c with one rounding. Targets without the instruction (x86-64 before FMA, and what is
+ * listed nowhere here) round twice: their products agree among themselves, not with the others'. */
+#if defined(__clang__) && __has_builtin(__builtin_elementwise_fma) && \
+    (defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA))
+#define GX_FMA_F32(a, b, c) __builtin_elementwise_fma(a, b, c)
+#define GX_FMA_F64(a, b, c) __builtin_elementwise_fma(a, b, c)
+#elif defined(__AVX512F__)
+#define GX_FMA_F32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4)
+#define GX_FMA_F64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4)
+#elif defined(__FMA__)
+#define GX_FMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
+#define GX_FMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define GX_FMA_F32(a, b, c) vfmaq_f32(c, a, b)
+#define GX_FMA_F64(a, b, c) vfmaq_f64(c, a, b)
+#else
+#define GX_FMA_F32(a, b, c) ((a) * (b) + (c))
+#define GX_FMA_F64(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* Before a loop of constant length whose variables must live in registers. */
+#if defined(__clang__)
+#define GX_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define GX_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+#endif
