@@ -103,11 +103,12 @@ class Contract(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Scatter(Spec):
-    """out = in0, then out[position(i)] += in2[i] for all i in order, where
-    position(i, read) is computed from element reads of in1 (the indices).
+    """out = in0, then out[position(i), r…] += in1[i, r…] for all i in row-major order and all r,
+    where position(read, i) gives the first `count` coordinates.
     """
 
-    position: Callable[[Index, Callable[[Index], Expr]], Index]
+    position: Callable[[Reader, Index], Index]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +135,10 @@ class NestIO:
     write: Callable[[int, Index, Expr], Stmt]
     scratch: str
     fresh: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Spec):
+    """A constant array in row-major order: it lies in memory for the life of the program."""
+
+    data: bytes

@@ -1,0 +1,102 @@
+"""Conversion of dtype, and identities that mean something to differentiation or to storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import DType, TensorType
+from graphc.ir.expr import Expr, call, cast, compare, const
+from graphc.ir.graph import Node, Value, apply
+from graphc.ops.families import Elementwise, Flat
+
+
+@dataclass(frozen=True)
+class AsType(Elementwise):
+    """Conversion to another dtype. Float to integer truncates, saturates at the ends, NaN gives
+    0; integer to integer wraps; to bool is `x != 0`.
+    """
+
+    name = "astype"
+    kinds = "buif"
+    dtype: DType
+
+    def result(self, operand: TensorType) -> TensorType:
+        return operand.with_dtype(self.dtype)
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        x = arrays[0]
+        if x.dtype.kind == "f" and self.dtype.is_integer:
+            bounds = np.iinfo(self.dtype.numpy)
+            whole = np.trunc(np.nan_to_num(x.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
+            inside = np.where((whole > bounds.min) & (whole < bounds.max), whole, 0)
+            result = inside.astype(self.dtype.numpy)
+            result = np.where(whole >= bounds.max, bounds.max, result)
+            return np.where(whole <= bounds.min, bounds.min, result).astype(self.dtype.numpy)
+        with np.errstate(all="ignore"):
+            return x.astype(self.dtype.numpy)
+
+    def expr(self, x: Expr) -> Expr:
+        if self.dtype.kind == "b":
+            return compare("!=", x, const(0, x.dtype))
+        if x.dtype.is_float and self.dtype.is_integer:
+            return call(f"gx_cast_{self.dtype.suffix}_{x.dtype.suffix}", self.dtype, x)
+        return cast(x, self.dtype)
+
+    def flops(self, *types: TensorType) -> int:
+        return 0
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value | None:
+        return ops.astype(g, node.inputs[0].dtype) if self.dtype.is_float else None
+
+    def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        (t,) = tangents
+        return (None,) if t is None or not self.dtype.is_float else (ops.astype(t, self.dtype),)
+
+
+class Identity(Elementwise):
+    kinds = "buif"
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        return arrays[0]
+
+    def expr(self, x: Expr) -> Expr:
+        return x
+
+    def flops(self, *types: TensorType) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class StopGradient(Identity, Flat):
+    """The value forward, nothing backward."""
+
+    name = "stop_gradient"
+
+
+@dataclass(frozen=True)
+class Alias(Identity):
+    """The same value as a node of its own, so that a derivative can be taken by it alone."""
+
+    name = "alias"
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return g
+
+
+@dataclass(frozen=True)
+class Copy(Identity):
+    """The same value in memory of its own: results that would share storage are copied."""
+
+    name = "copy"
+    pure = False
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return g
+
+
+def astype(x: Value, dtype: DType) -> Value:
+    return x if x.dtype is dtype else apply(AsType(dtype), x)[0]

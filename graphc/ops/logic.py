@@ -1,0 +1,142 @@
+"""Comparisons, boolean operators, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import TensorType, bool_
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.expr import Expr, compare, logical, select, unary
+from graphc.ir.graph import Node, Value
+from graphc.ir.site import located
+from graphc.ops.families import Elementwise, Flat
+
+
+class Comparison(Flat):
+    """Two operands of any one dtype; the result is bool."""
+
+    kinds = "buif"
+    sign: ClassVar[str]
+
+    def result(self, operand: TensorType) -> TensorType:
+        return operand.with_dtype(bool_)
+
+    def expr(self, x: Expr, y: Expr) -> Expr:
+        return compare(self.sign, x, y)
+
+
+@dataclass(frozen=True)
+class Equal(Comparison):
+    name = "equal"
+    numpy = np.equal
+    sign = "=="
+    commutative = True
+
+
+@dataclass(frozen=True)
+class NotEqual(Comparison):
+    name = "not_equal"
+    numpy = np.not_equal
+    sign = "!="
+    commutative = True
+
+
+@dataclass(frozen=True)
+class Less(Comparison):
+    name = "less"
+    numpy = np.less
+    sign = "<"
+
+
+@dataclass(frozen=True)
+class LessEqual(Comparison):
+    name = "less_equal"
+    numpy = np.less_equal
+    sign = "<="
+
+
+@dataclass(frozen=True)
+class Greater(Comparison):
+    name = "greater"
+    numpy = np.greater
+    sign = ">"
+
+
+@dataclass(frozen=True)
+class GreaterEqual(Comparison):
+    name = "greater_equal"
+    numpy = np.greater_equal
+    sign = ">="
+
+
+@dataclass(frozen=True)
+class LogicalAnd(Flat):
+    name = "logical_and"
+    numpy = np.logical_and
+    kinds = "b"
+    commutative = True
+
+    def expr(self, x: Expr, y: Expr) -> Expr:
+        return logical("&", x, y)
+
+
+@dataclass(frozen=True)
+class LogicalOr(Flat):
+    name = "logical_or"
+    numpy = np.logical_or
+    kinds = "b"
+    commutative = True
+
+    def expr(self, x: Expr, y: Expr) -> Expr:
+        return logical("|", x, y)
+
+
+@dataclass(frozen=True)
+class LogicalNot(Flat):
+    name = "logical_not"
+    numpy = np.logical_not
+    kinds = "b"
+
+    def expr(self, x: Expr) -> Expr:
+        return unary("!", x)
+
+
+@dataclass(frozen=True)
+class Where(Elementwise):
+    """condition ? x : y. The derivative selects and never multiplies."""
+
+    name = "where"
+    numpy = np.where
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        condition, x, y = types
+        if condition.dtype is not bool_ or x.dtype is not y.dtype:
+            raise DTypeError(
+                located(f"{self.signature(types)}: required a bool and two equal dtypes")
+            )
+        if not condition.shape == x.shape == y.shape:
+            raise ShapeError(located(f"{self.signature(types)}: shapes differ"))
+        return (x,)
+
+    def expr(self, condition: Expr, x: Expr, y: Expr) -> Expr:
+        return select(condition, x, y)
+
+    def flops(self, *types: TensorType) -> int:
+        return types[1].size if types[1].dtype.is_float else 0
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        condition, zero = node.inputs[0], ops.zeros_like(g)
+        return ops.where(condition, g, zero) if operand == 1 else ops.where(condition, zero, g)
+
+    def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        _, x, y = tangents
+        if x is None and y is None:
+            return (None,)
+        like = node.outputs[0]
+        moved = [ops.zeros_like(like) if t is None else t for t in (x, y)]
+        return (ops.where(node.inputs[0], *moved),)

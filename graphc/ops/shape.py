@@ -1,0 +1,283 @@
+"""Shape operators: index maps, which consumers read through at no cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import TensorType
+from graphc.errors import ShapeError
+from graphc.ir.expr import index as position
+from graphc.ir.graph import Node, Value, apply
+from graphc.ir.site import located
+from graphc.ir.spec import Index, Strided, View, row_major
+from graphc.ops.families import Linear
+
+
+class IndexMap(Linear):
+    """out[i] = in[index(i)]; a subclass gives `index` and `strided`."""
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        raise TypeError
+
+    def strided(self, source: Strided) -> Strided | None:
+        raise TypeError
+
+    def spec(self, x: TensorType) -> View:
+        return View(lambda i: self.index(x.shape, i), self.strided)
+
+
+@dataclass(frozen=True)
+class Reshape(IndexMap):
+    """The same elements in row-major order under another shape."""
+
+    name = "reshape"
+    shape: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        if math.prod(self.shape) != x.size:
+            raise ShapeError(
+                located(
+                    f"reshape({x}, {self.shape}): {math.prod(self.shape)} elements required,"
+                    f" got {x.size}"
+                )
+            )
+        return (x.with_shape(self.shape),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return x.reshape(self.shape)
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        kept = _common_prefix(source, self.shape)
+        flat = position(0)
+        for extent, k in zip(self.shape[kept:], i[kept:], strict=True):
+            flat = flat * extent + k
+        result = []
+        for extent, step in zip(source[kept:], row_major(source[kept:]), strict=True):
+            result.append((flat // step) % extent if result else flat // step)
+        return (*i[:kept], *result)
+
+    def strided(self, source: Strided) -> Strided | None:
+        strides = _regrouped(source, self.shape)
+        return None if strides is None else Strided(self.shape, strides, source.offset)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        return (ops.reshape(g, node.inputs[0].shape),)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        return (ops.reshape(inputs[0], (size, *self.shape)),), (True,)
+
+
+def _common_prefix(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """How many leading axes two shapes of equal size share, so that they need no arithmetic."""
+    n = 0
+    while n < min(len(a), len(b)) and a[n] == b[n] and a[n] != 0:
+        n += 1
+    return n
+
+
+def _regrouped(source: Strided, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides of a reshape that moves nothing, or None: NumPy's rule. Axes of the source are
+    merged where they are contiguous to one another, then split into the new extents.
+    """
+    if 0 in shape:
+        return row_major(shape)
+    old = [(n, s) for n, s in zip(source.shape, source.strides, strict=True) if n != 1]
+    strides: list[int] = []
+    k = 0
+    j = 0
+    while j < len(shape):
+        if shape[j] == 1:
+            strides.append(0)
+            j += 1
+            continue
+        if k >= len(old):
+            return None
+        have, last = old[k]
+        k += 1
+        want, start = shape[j], j
+        j += 1
+        while have != want:
+            if have < want:
+                if k >= len(old) or last != old[k][0] * old[k][1]:
+                    return None
+                have, last = have * old[k][0], old[k][1]
+                k += 1
+            else:
+                if j >= len(shape):
+                    return None
+                want *= shape[j]
+                j += 1
+        step = last
+        group = []
+        for extent in reversed(shape[start:j]):
+            group.append(step)
+            step *= extent
+        strides.extend(reversed(group))
+    return tuple(strides)
+
+
+@dataclass(frozen=True)
+class Permute(IndexMap):
+    """Axis k of the result is axis `axes[k]` of the input."""
+
+    name = "permute_dims"
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        if sorted(self.axes) != list(range(x.ndim)):
+            raise ShapeError(
+                located(f"permute_dims({x}, {self.axes}): required an order of {x.ndim} axes")
+            )
+        return (x.with_shape(tuple(x.shape[a] for a in self.axes)),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return np.transpose(x, self.axes)
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        return tuple(i[self.axes.index(k)] for k in range(len(source)))
+
+    def strided(self, source: Strided) -> Strided | None:
+        return Strided(
+            tuple(source.shape[a] for a in self.axes),
+            tuple(source.strides[a] for a in self.axes),
+            source.offset,
+        )
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        return (ops.permute(g, tuple(int(a) for a in np.argsort(self.axes))),)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        return (ops.permute(inputs[0], (0, *(a + 1 for a in self.axes))),), (True,)
+
+
+@dataclass(frozen=True)
+class Broadcast(IndexMap):
+    """Axis k of the input becomes axis `axes[k]` of the shape; other axes are new. An axis of
+    extent 1 may be stretched.
+    """
+
+    name = "broadcast_to"
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        fits = len(self.axes) == x.ndim and all(
+            a < len(self.shape) and x.shape[k] in (1, self.shape[a])
+            for k, a in enumerate(self.axes)
+        )
+        if not fits or list(self.axes) != sorted(set(self.axes)):
+            raise ShapeError(located(f"broadcast_to({x}, {self.shape}): shapes do not broadcast"))
+        return (x.with_shape(self.shape),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        spread = [1] * len(self.shape)
+        for k, a in enumerate(self.axes):
+            spread[a] = x.shape[k]
+        return np.broadcast_to(x.reshape(spread), self.shape)
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        return tuple(
+            i[a] if source[k] == self.shape[a] else position(0) for k, a in enumerate(self.axes)
+        )
+
+    def strided(self, source: Strided) -> Strided | None:
+        strides = [0] * len(self.shape)
+        for k, a in enumerate(self.axes):
+            if source.shape[k] == self.shape[a]:
+                strides[a] = source.strides[k]
+        return Strided(self.shape, tuple(strides), source.offset)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        x = node.inputs[0]
+        stretched = [
+            a
+            for a in range(len(self.shape))
+            if a not in self.axes or x.shape[self.axes.index(a)] != self.shape[a]
+        ]
+        return (ops.reshape(ops.sum(g, tuple(stretched)), x.shape),)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        axes = (0, *(a + 1 for a in self.axes))
+        return apply(Broadcast((size, *self.shape), axes), inputs[0]), (True,)
+
+
+@dataclass(frozen=True)
+class Slice(IndexMap):
+    """Along each axis `lengths[k]` elements from `starts[k]` on, every `steps[k]`-th (steps may be
+    negative): a basic NumPy slice with its bounds resolved.
+    """
+
+    name = "slice"
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        for extent, start, length, step in zip(
+            x.shape, self.starts, self.lengths, self.steps, strict=True
+        ):
+            last = start + (length - 1) * step
+            if length and not (0 <= start < extent and 0 <= last < extent):
+                raise ShapeError(
+                    located(f"slice({x}): {start}…{last} is outside an axis of {extent}")
+                )
+        return (x.with_shape(self.lengths),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        for axis, (start, length, step) in enumerate(
+            zip(self.starts, self.lengths, self.steps, strict=True)
+        ):
+            x = np.take(x, start + step * np.arange(length), axis)
+        return x
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        return tuple(
+            k * step + start for k, start, step in zip(i, self.starts, self.steps, strict=True)
+        )
+
+    def strided(self, source: Strided) -> Strided | None:
+        offset = source.offset
+        for start, stride in zip(self.starts, source.strides, strict=True):
+            offset += start * stride
+        strides = tuple(s * k for s, k in zip(source.strides, self.steps, strict=True))
+        return Strided(self.lengths, strides, offset)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        return (ops.unslice(g, node.inputs[0].shape, self.starts, self.steps),)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        op = Slice((0, *self.starts), (size, *self.lengths), (1, *self.steps))
+        return apply(op, inputs[0]), (True,)
+
+
+def reshape(x: Value, shape: tuple[int, ...]) -> Value:
+    return x if x.shape == shape else apply(Reshape(shape), x)[0]
+
+
+def permute(x: Value, axes: tuple[int, ...]) -> Value:
+    return x if axes == tuple(range(len(axes))) else apply(Permute(axes), x)[0]
+
+
+def broadcast(x: Value, shape: tuple[int, ...], axes: tuple[int, ...] | None = None) -> Value:
+    """Spreads x over a shape; by default its axes are the last ones, as in NumPy."""
+    if axes is None:
+        axes = tuple(range(len(shape) - len(x.shape), len(shape)))
+    return x if x.shape == shape else apply(Broadcast(shape, axes), x)[0]
+
+
+def slice(
+    x: Value, starts: tuple[int, ...], lengths: tuple[int, ...], steps: tuple[int, ...]
+) -> Value:
+    return apply(Slice(starts, lengths, steps), x)[0]
+
+
+def flip(x: Value, axes: tuple[int, ...]) -> Value:
+    """Reverses the order along some axes."""
+    starts = tuple(n - 1 if a in axes and n else 0 for a, n in enumerate(x.shape))
+    steps = tuple(-1 if a in axes else 1 for a in range(len(x.shape)))
+    return slice(x, starts, x.shape, steps)
