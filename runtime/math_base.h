@@ -1,0 +1,75 @@
+#ifndef GX_MATH_BASE_H
+#define GX_MATH_BASE_H
+/* What the scalar mathematics is made of: fused multiply-adds, bit casts, powers of two.
+ *
+ * The functions of math_*.h are scalar C without branches or tables, so that a compiler turns a
+ * loop over them into vector code. Every operation in them is one IEEE operation, and a fused
+ * multiply-add stands only where it is written, so vector body, scalar tail, gcc and clang give
+ * equal bits (compile with -ffp-contract=off). They need -fno-math-errno -fno-trapping-math to
+ * vectorize and the default rounding mode to be right; they set neither errno nor modes.
+ *
+ * Polynomials were found by Remez exchange (minimax in relative error unless said otherwise), the
+ * coefficients rounded one after the other and the remaining ones fitted again.
+ *
+ * SPDX-License-Identifier: MIT-0 */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* a*b + c, rounded once where the target has the instruction, twice where fma() would be a call
+ * into libm. Results may therefore differ between targets, never within one. */
+#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
+#define GX_FMA_F32(a, b, c) fmaf(a, b, c)
+#define GX_FMA_F64(a, b, c) fma(a, b, c)
+#else
+#define GX_FMA_F32(a, b, c) ((a) * (b) + (c))
+#define GX_FMA_F64(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* x + GX_MAGIC rounds x to an integer, half to even, for |x| below 2^22 (2^51); the integer is in
+ * the low bits of the sum, and subtracting GX_MAGIC gives it as a float. */
+#define GX_MAGIC_F32 0x1.8p23f
+
+#define GX_MAGIC_F64 0x1.8p52
+
+static inline uint32_t gx_bits_f32(float x) {
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline float gx_from_bits_f32(uint32_t u) {
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static inline uint64_t gx_bits_f64(double x) {
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline double gx_from_bits_f64(uint64_t u) {
+    double x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* p * 2^n for t = n + GX_MAGIC_F32 and |n| <= 252, rounded once even where the result is
+ * subnormal: two factors, each of them a normal number. */
+static inline float gx_scale_f32(float p, float t) {
+    uint32_t n = gx_bits_f32(t) - gx_bits_f32(GX_MAGIC_F32) + 254;
+    uint32_t half = n >> 1;
+    return p * gx_from_bits_f32(half << 23) * gx_from_bits_f32((n - half) << 23);
+}
+
+/* p * 2^n for t = n + GX_MAGIC_F64 and |n| <= 2044. */
+static inline double gx_scale_f64(double p, double t) {
+    uint64_t n = gx_bits_f64(t) - gx_bits_f64(GX_MAGIC_F64) + 2046;
+    uint64_t half = n >> 1;
+    return p * gx_from_bits_f64(half << 52) * gx_from_bits_f64((n - half) << 52);
+}
+
+#endif
