@@ -46,7 +46,7 @@ int32 = DType("int32", "i", 4, "int32_t", "i32", np.dtype(np.int32))
 int64 = DType("int64", "i", 8, "int64_t", "i64", np.dtype(np.int64))
 uint8 = DType("uint8", "u", 1, "uint8_t", "u8", np.dtype(np.uint8))
 uint32 = DType("uint32", "u", 4, "uint32_t", "u32", np.dtype(np.uint32))
-bool_ = DType("bool", "b", 1, "uint8_t", "b8", np.dtype(np.bool_))
+bool_ = DType("bool", "b", 1, "uint8_t", "bool", np.dtype(np.bool_))
 
 ALL: tuple[DType, ...] = (bool_, uint8, uint32, int32, int64, float32, float64)
 _BY_NUMPY = {d.numpy: d for d in ALL}

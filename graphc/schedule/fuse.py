@@ -1,0 +1,302 @@
+"""Fusion: which nodes are computed in one loop nest.
+
+Nodes are taken in order. A node joins the group of its latest producer if it runs over the same
+elements in the same order, otherwise it begins a group. Groups are numbered as they begin; a node
+joins only the latest of its producers' groups, so every edge between groups goes from a lower to a
+higher number: the numbering is a schedule, and no cycle can arise.
+
+Within a group elements are numbered in row-major order. Two shapes of equal size number them
+alike, so a reshape does not end a group; a transposed or shifted read does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.spec import Contract, Pointwise, Reduce, Scalar, Strided, row_major
+from graphc.schedule.storage import Role, Storage
+
+#: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
+MAX_BODY = 256
+#: Distinct arrays that one kernel may read and write.
+MAX_ARRAYS = 40
+#: Rows this long are reduced by several threads where there are fewer than MIN_ROWS of them, so
+#: what follows such a reduction is a kernel of its own.
+LONG_ROW = 16384
+MIN_ROWS = 8
+
+
+class Kind(Enum):
+    LOOPS = auto()
+    COLUMNS = auto()
+    CONTRACT = auto()
+    ALONE = auto()
+
+
+class Level(Enum):
+    """FULL: once per element; ROW: once per row."""
+
+    FULL = auto()
+    ROW = auto()
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes computed together over `size` elements.
+
+    `row`: length of a row where the group reduces rows. `columns`: (outer, reduced, inner) extents
+    where it sums over leading axes. `cuts`: the strides at which some member's axes meet.
+    """
+
+    order: int
+    kind: Kind
+    size: int
+    cuts: frozenset[int]
+    members: list[Node] = field(default_factory=list)
+    level: dict[Node, Level] = field(default_factory=dict)
+    row: int | None = None
+    columns: tuple[int, int, int] | None = None
+    cost: int = 0
+    arrays: set[Value] = field(default_factory=set)
+
+    def add(self, node: Node, level: Level, cuts: frozenset[int], cost: int) -> None:
+        self.members.append(node)
+        self.level[node] = level
+        self.cuts = cuts
+        self.cost += cost
+
+
+def fuse(graph: Graph, storage: Storage) -> list[Group]:
+    """The groups of a graph's computed nodes, in schedule order."""
+    return _Fusion(storage).run(scalars_first(graph))
+
+
+def scalars_first(graph: Graph) -> list[Node]:
+    """The nodes in order, but single numbers that depend on single numbers alone (step counters,
+    learning-rate schedules) come first, so that no large kernel has to wait for them.
+    """
+    scalar: set[Node] = set()
+    for node in graph.nodes:
+        if all(t.size == 1 for t in node.types) and all(v.node in scalar for v in node.inputs):
+            scalar.add(node)
+    early = [n for n in graph.nodes if n in scalar]
+    return early + [n for n in graph.nodes if n not in scalar]
+
+
+class _Fusion:
+    def __init__(self, storage: Storage):
+        self.storage = storage
+        self.groups: list[Group] = []
+        self.of: dict[Node, Group] = {}
+
+    def run(self, nodes: Sequence[Node]) -> list[Group]:
+        for node in nodes:
+            if self.storage.role[node] is Role.COMPUTED:
+                self._place(node)
+        return self.groups
+
+    def _place(self, node: Node) -> None:
+        spec = self.storage.spec[node]
+        latest = self._latest(node)
+        if isinstance(spec, Reduce):
+            self._place_reduce(node, spec, latest)
+            return
+        pointwise = isinstance(spec, (Scalar, Pointwise))
+        cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
+        if pointwise and latest is not None and latest.kind is not Kind.ALONE:
+            level = self._joins(node, latest)
+            if level is not None and self._fits(node, latest, cost):
+                cuts = merged_cuts(latest.cuts, node.types[0].shape) if level is Level.FULL else latest.cuts
+                assert cuts is not None
+                self._add(latest, node, level, cuts, cost)
+                return
+        kind = Kind.ALONE
+        if pointwise:
+            kind = Kind.LOOPS
+        elif isinstance(spec, Contract):
+            kind = Kind.CONTRACT
+        self._begin(node, kind, node.types[0].shape, cost)
+
+    def _begin(self, node: Node, kind: Kind, shape: tuple[int, ...], cost: int) -> Group:
+        group = Group(len(self.groups), kind, math.prod(shape), shape_cuts(shape))
+        self.groups.append(group)
+        self._add(group, node, Level.FULL, group.cuts, cost)
+        return group
+
+    def _add(self, group: Group, node: Node, level: Level, cuts: frozenset[int], cost: int) -> None:
+        group.add(node, level, cuts, cost)
+        group.arrays.update(self._roots(node))
+        group.arrays.update(node.outputs)
+        self.of[node] = group
+
+    def _roots(self, node: Node) -> list[Value]:
+        places = self.storage.places
+        return [places[v].root for v in node.inputs if v in places]
+
+    def _latest(self, node: Node) -> Group | None:
+        groups = [self.of[root.node] for root in self._roots(node) if root.node in self.of]
+        return max(groups, key=lambda g: g.order, default=None)
+
+    def _fits(self, node: Node, group: Group, cost: int) -> bool:
+        if group.cost + cost > MAX_BODY:
+            return False
+        extra = [r for r in (*self._roots(node), *node.outputs) if r not in group.arrays]
+        return len(group.arrays) + len(extra) <= MAX_ARRAYS
+
+    def _joins(self, node: Node, group: Group) -> Level | None:
+        """At which level a pointwise node can be computed within a group, or None."""
+        shape = node.types[0].shape
+        size = math.prod(shape)
+        if size == 0:
+            return None
+        if size == group.size and merged_cuts(group.cuts, shape) is not None:
+            wanted = Level.FULL
+        elif group.row is not None and size * group.row == group.size:
+            wanted = Level.ROW
+        else:
+            return None
+        within = [v for v in node.inputs if self._base(v) in group.level]
+        if within and not isinstance(self.storage.spec[node], Scalar):
+            return None
+        for value in within:
+            have = self._access(value, group)
+            if have is None or not _matches(shape, have, wanted, group.row):
+                return None
+            after_reduction = wanted is Level.FULL and group.level[self._base(value)] is Level.ROW
+            if after_reduction and is_split_row(group):
+                return None
+        return wanted
+
+    def _base(self, value: Value) -> Node:
+        place = self.storage.places.get(value)
+        return place.root.node if place is not None else value.node
+
+    def _access(self, value: Value, group: Group) -> Strided | None:
+        """Which element of the group each element of a value is, as strides over the numbering;
+        the value is a member's result or a view of one.
+        """
+        chain = []
+        while self.storage.role[value.node] is Role.VIEW:
+            chain.append(value.node)
+            value = value.node.inputs[0]
+        spread = 1 if group.level[value.node] is Level.FULL else group.row
+        assert spread is not None
+        strided: Strided | None = Strided(
+            value.shape, tuple(s * spread for s in row_major(value.shape))
+        )
+        for node in reversed(chain):
+            view = node.op.spec(*[v.type for v in node.inputs])
+            strided = view.strided(strided) if strided is not None else None  # type: ignore[attr-defined]
+        return strided
+
+    def _place_reduce(self, node: Node, spec: Reduce, latest: Group | None) -> None:
+        value = node.inputs[0]
+        outer, reduced, inner = split_axes(value.shape, spec.axes)
+        within = latest is not None and self._base(value) in latest.level
+        if latest is not None and within and latest.size == value.type.size and latest.size:
+            canonical = is_canonical(value.shape, spec.axes)
+            access = self._access(value, latest)
+            joins = (
+                canonical
+                and access is not None
+                and latest.level[self._base(value)] is Level.FULL
+                and _matches(value.shape, access, Level.FULL, latest.row)
+                and latest.kind in (Kind.LOOPS, Kind.COLUMNS)
+                and self._fits(node, latest, 1)
+            )
+            cuts = merged_cuts(latest.cuts, value.shape)
+            if joins and cuts is not None:
+                row_like = inner == 1
+                free = latest.row is None and latest.columns is None
+                if row_like and latest.kind is Kind.LOOPS and (free or latest.row == reduced):
+                    latest.row = reduced
+                    self._add(latest, node, Level.ROW, cuts | {reduced}, 1)
+                    return
+                extents = (outer, reduced, inner)
+                if not row_like and (free or latest.columns == extents):
+                    latest.kind, latest.columns = Kind.COLUMNS, extents
+                    self._add(latest, node, Level.ROW, cuts, 1)
+                    return
+        kind = Kind.LOOPS if inner == 1 else Kind.COLUMNS
+        shape = tuple(value.shape[a] for a in reduction_order(value.shape, spec.axes))
+        group = Group(len(self.groups), kind, math.prod(shape), shape_cuts(shape))
+        if inner == 1:
+            group.row = reduced
+        else:
+            group.columns = (outer, reduced, inner)
+        self.groups.append(group)
+        self._add(group, node, Level.ROW, group.cuts, 1)
+
+
+def is_split_row(group: Group) -> bool:
+    """Whether several threads share a row of a group's reductions: a function of shape alone."""
+    if group.row is None or group.row < LONG_ROW:
+        return False
+    return group.size // group.row < MIN_ROWS
+
+
+def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:
+    """Where axes meet, as strides: (2, 3, 4) has 1, 4, 12 and 24."""
+    return frozenset((*row_major(shape), math.prod(shape), 1))
+
+
+def merged_cuts(cuts: frozenset[int], shape: tuple[int, ...]) -> frozenset[int] | None:
+    """The cuts of a common refinement of axes, or None where there is none."""
+    union = cuts | shape_cuts(shape)
+    ordered = sorted(union)
+    for small, large in zip(ordered, ordered[1:], strict=False):
+        if small == 0 or large % small:
+            return None
+    return union
+
+
+def _matches(shape: tuple[int, ...], have: Strided, wanted: Level, row: int | None) -> bool:
+    """Whether an access numbers the elements of a shape as the group does."""
+    if have.offset:
+        return False
+    for extent, stride, step in zip(shape, have.strides, row_major(shape), strict=True):
+        if extent == 1:
+            continue
+        if wanted is Level.ROW:
+            assert row is not None
+            if stride != step * row:
+                return False
+        elif stride != step and not (stride == 0 and row is not None and step * extent <= row):
+            return False
+    if wanted is Level.FULL and row is not None:
+        # Either everything moves (a full member) or nothing does within a row (a row's number).
+        inside = [
+            s != 0
+            for n, s, step in zip(shape, have.strides, row_major(shape), strict=True)
+            if n > 1 and step * n <= row
+        ]
+        return all(inside) or not any(inside)
+    return True
+
+
+def split_axes(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int, int]:
+    """Extents (outer, reduced, inner) of a reduction: inner are the kept axes behind the last
+    reduced one.
+    """
+    last = max(axes)
+    reduced = math.prod(shape[a] for a in axes)
+    inner = math.prod(shape[last + 1 :])
+    outer = math.prod(n for a, n in enumerate(shape[:last]) if a not in axes)
+    return outer, reduced, inner
+
+
+def reduction_order(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes in the order outer, reduced, inner."""
+    last = max(axes)
+    outer = [a for a in range(last) if a not in axes]
+    return (*outer, *axes, *range(last + 1, len(shape)))
+
+
+def is_canonical(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+    order = reduction_order(shape, axes)
+    moved = [a for a in order if shape[a] != 1]
+    return moved == sorted(moved)

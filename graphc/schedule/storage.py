@@ -1,0 +1,110 @@
+"""Where each value of a graph lives: in memory, as a view of memory, or nowhere at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.spec import Pointwise, Scalar, Spec, Strided, Table, View, row_major
+
+
+class Role(Enum):
+    #: An input or a constant table: in memory before the step begins.
+    GIVEN = auto()
+    #: A function of position and literals alone: computed again wherever it is read.
+    FREE = auto()
+    #: Read through, at no cost.
+    VIEW = auto()
+    #: Computed by a kernel.
+    COMPUTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The part of the memory of `root` in which a value lies."""
+
+    root: Value
+    strided: Strided
+
+
+#: A free value may cost this many simple operations an element.
+_FREE_COST = 8
+
+
+class Storage:
+    """Roles of nodes, declarations of how they compute, and places of values.
+
+    `layouts` gives for some computed values the order of axes in memory, slowest first; all others
+    are row-major. A view that has no strided form (a reshape of a transposed array) is computed.
+    """
+
+    def __init__(self, graph: Graph, layouts: Mapping[Value, tuple[int, ...]] | None = None):
+        self.spec: dict[Node, Spec] = {}
+        self.role: dict[Node, Role] = {}
+        self.places: dict[Value, Place] = {}
+        self._cost: dict[Node, int] = {}
+        layouts = layouts or {}
+        for node in graph.nodes:
+            self._settle(node, layouts)
+
+    def _settle(self, node: Node, layouts: Mapping[Value, tuple[int, ...]]) -> None:
+        if isinstance(node.op, Input):
+            self.role[node] = Role.GIVEN
+            self._own(node.outputs[0], None)
+            return
+        spec = node.op.spec(*[v.type for v in node.inputs])
+        self.spec[node] = spec
+        if isinstance(spec, Table):
+            self.role[node] = Role.GIVEN
+            self._own(node.outputs[0], None)
+            return
+        if self._is_free(node, spec):
+            self.role[node] = Role.FREE
+            return
+        if isinstance(spec, View):
+            source = self.places.get(node.inputs[0])
+            strided = spec.strided(source.strided) if source is not None else None
+            if source is not None and strided is not None:
+                self.role[node] = Role.VIEW
+                self.places[node.outputs[0]] = Place(source.root, strided)
+                return
+            self.spec[node] = _gathering(spec)
+        self.role[node] = Role.COMPUTED
+        for value in node.outputs:
+            self._own(value, layouts.get(value))
+
+    def _own(self, value: Value, order: tuple[int, ...] | None) -> None:
+        shape = value.shape
+        strides = row_major(shape)
+        if order is not None:
+            stored = row_major(tuple(shape[a] for a in order))
+            by_axis = dict(zip(order, stored, strict=True))
+            strides = tuple(by_axis[a] for a in range(len(shape)))
+        self.places[value] = Place(value, Strided(shape, strides))
+
+    def _is_free(self, node: Node, spec: Spec) -> bool:
+        if not isinstance(spec, (Pointwise, Scalar, View)) or not node.op.pure:
+            return False
+        cost = 0 if isinstance(spec, View) else spec.cost
+        for value in node.inputs:
+            if self.role[value.node] is not Role.FREE:
+                return False
+            cost += self._cost[value.node]
+        self._cost[node] = cost
+        return cost <= _FREE_COST
+
+    def is_uniform(self, value: Value) -> bool:
+        """Whether a free value is the same at every position."""
+        stack = [value.node]
+        while stack:
+            node = stack.pop()
+            if not node.inputs and node.types[0].shape != ():
+                return False
+            stack.extend([v.node for v in node.inputs])
+        return True
+
+
+def _gathering(view: View) -> Pointwise:
+    return Pointwise(lambda i, read: read(0, view.index(i)), cost=2)
