@@ -1,9 +1,7 @@
 #ifndef GX_GEMM_H
 #define GX_GEMM_H
-/* The inner parts of a matrix product: packing, and the tile of accumulators in registers.
- *
- * The left operand is packed in tiles of MR rows, ap[k*MR + r], the right one in panels of NR
- * columns, bp[k*NR + c]. The loops around a tile belong to the caller.
+/* The inner parts of a matrix product: packing, and the tile of accumulators in registers. The
+ * loops around a tile belong to the caller.
  *
  * The law of contractions: an output is one chain of fused multiply-adds in ascending k, restarted
  * from zero every GX_CHAIN terms, the chains' sums added in order. So no bit depends on a tile's
@@ -19,15 +17,19 @@
 #define GX_CHAIN 1536
 
 /* Defines the tile function
- *     void name(int64_t k, const T *ap, const T *bp, T *tile, int accumulate)
- * tile[MR*NR], row-major, 64-byte aligned, becomes (or with `accumulate` is increased by) the
- * product of k columns of a packed left tile and k rows of a packed right panel. V is T's native
- * vector; NR is a multiple of its lanes. FMA(a, b, c) and ADD(a, b) act on vectors. */
+ *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
+ *               const T *b, int64_t b_step, T *tile, int accumulate)
+ * which sets tile[r*NR + c] to the sum of a[r*a_row + i*a_step] * b[i*b_step + c] over 0 <= i < k,
+ * or adds that sum to it. It reads exactly MR rows of a and NR columns of b; tile is best aligned
+ * to 64 bytes. Strides are in elements: (1, MR) and NR for operands packed by gx_pack_*, and those
+ * of the matrix itself for operands used where they lie. V is T's native vector, NR a multiple of
+ * its lanes; FMA(a, b, c) and ADD(a, b) act on vectors. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
-  static inline void name(int64_t k, const T *restrict ap, const T *restrict bp, \
-                          T *restrict tile, int accumulate) { \
-    enum { lanes = sizeof(V) / sizeof(T), vectors = (NR) / lanes }; \
-    _Static_assert((NR) % lanes == 0, "NR is a multiple of the native vector"); \
+  static inline void name(int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, \
+                          const T *restrict b, int64_t b_step, T *restrict tile, \
+                          int accumulate) { \
+    enum { lanes = sizeof(V) / sizeof(T), vectors = (NR) / lanes, groups = ((MR) + 3) / 4 }; \
+    _Static_assert((NR) % lanes == 0, "NR is a multiple of the native vector's lanes"); \
     int64_t done = 0; \
     do { \
       const int64_t end = k - done < GX_CHAIN ? k : done + GX_CHAIN; \
@@ -37,15 +39,24 @@
         GX_UNROLL \
         for (int v = 0; v < vectors; v++) acc[r][v] = (V){0}; \
       } \
-      for (; done < end; done++, ap += (MR), bp += (NR)) { \
-        V b[vectors]; \
+      for (; done < end; done++, a += a_step, b += b_step) { \
+        V right[vectors]; \
         GX_UNROLL \
-        for (int v = 0; v < vectors; v++) b[v] = GX_V(const V, bp + v * lanes); \
+        for (int v = 0; v < vectors; v++) { \
+          right[v] = GX_V(const V, b + v * lanes); \
+          GX_KEEP(right[v]); \
+        } \
+        const T *group[groups]; \
+        GX_UNROLL \
+        for (int g = 0; g < groups; g++) { \
+          group[g] = g == 0 ? a : group[g - 1] + 4 * a_row; \
+          GX_HIDE(group[g]); \
+        } \
         GX_UNROLL \
         for (int r = 0; r < (MR); r++) { \
-          const V a = GX_SPLAT(V, ap[r]); \
+          const V left = GX_SPLAT(V, group[r / 4][r % 4 * a_row]); \
           GX_UNROLL \
-          for (int v = 0; v < vectors; v++) acc[r][v] = FMA(a, b[v], acc[r][v]); \
+          for (int v = 0; v < vectors; v++) acc[r][v] = FMA(left, right[v], acc[r][v]); \
         } \
       } \
       GX_UNROLL \
@@ -86,41 +97,82 @@
 
 #define GX_TILE_BOOL(name, MR, NR) GX_TILE(name, uint8_t, gx_u8v, GX_AND_OR, GX_OR, MR, NR)
 
+/* out[i*out_stride + j] = in[j*in_stride + i] for a square of as many elements as a native vector
+ * has lanes. Each step interleaves the vectors' upper half with the lower one, which rotates the
+ * bits of (row, column) by one place; when as many steps are done as an index has bits, row and
+ * column have changed places. */
+#define GX_TRANSPOSE(name, T, V, LANES, ZIP) \
+  static inline void name(const void *in, int64_t in_stride, void *out, int64_t out_stride) { \
+    V v[LANES], w[LANES]; \
+    GX_UNROLL \
+    for (int i = 0; i < (LANES); i++) v[i] = GX_V(const V, (const T *)in + i * in_stride); \
+    GX_UNROLL \
+    for (int step = 1; step < (LANES); step *= 2) { \
+      GX_UNROLL \
+      for (int i = 0; i < (LANES) / 2; i++) { \
+        w[2 * i] = ZIP(v[i], v[i + (LANES) / 2], 0); \
+        w[2 * i + 1] = ZIP(v[i], v[i + (LANES) / 2], (LANES) / 2); \
+      } \
+      GX_UNROLL \
+      for (int i = 0; i < (LANES); i++) v[i] = w[i]; \
+    } \
+    GX_UNROLL \
+    for (int i = 0; i < (LANES); i++) GX_V(V, (T *)out + i * out_stride) = v[i]; \
+  }
+
+GX_TRANSPOSE(gx_transpose_32, uint32_t, gx_u32v, GX_F32_LANES, GX_ZIP_32)
+
+GX_TRANSPOSE(gx_transpose_64, uint64_t, gx_u64v, GX_F64_LANES, GX_ZIP_64)
+
+/* The square of one byte. */
+static inline void gx_transpose_8(const void *in, int64_t in_stride, void *out,
+                                  int64_t out_stride) {
+  (void)in_stride;
+  (void)out_stride;
+  *(uint8_t *)out = *(const uint8_t *)in;
+}
+
 /* Defines the packing function
  *     void name(int64_t extent, int64_t depth, const T *src, int64_t extent_stride,
  *               int64_t depth_stride, int64_t width, T *dst)
- * which packs a left operand (extent = rows, width = MR) or a right one (extent = columns,
- * width = NR): element (e, k) of src goes to dst[(e/width*depth + k)*width + e%width]. dst holds
- * depth * (extent rounded up to width) elements; those past the extent become zero. Strides are in
- * elements; nothing outside the operand is read. */
-#define GX_PACK(name, T) \
-  static inline void name(int64_t extent, int64_t depth, const T *restrict src, \
-                          int64_t extent_stride, int64_t depth_stride, int64_t width, \
-                          T *restrict dst) { \
-    for (int64_t e = 0; e < extent; e += width, src += width * extent_stride) { \
-      const int64_t used = extent - e < width ? extent - e : width; \
+ * for a left operand (extent = rows, width = MR) or a right one (extent = columns, width = NR):
+ * element (e, k) of src goes to dst[(e/width*depth + k)*width + e%width]. dst holds depth times
+ * (extent rounded up to width) elements; those past the extent become zero. Strides are in
+ * elements; nothing outside the operand is read. It is inlined, because a constant width makes
+ * copies of single instructions. SIDE is the side of TRANSPOSE's square. */
+#define GX_PACK(name, T, SIDE, TRANSPOSE) \
+  static inline __attribute__((always_inline)) void name( \
+      int64_t extent, int64_t depth, const T *restrict src, int64_t extent_stride, \
+      int64_t depth_stride, int64_t width, T *restrict dst) { \
+    for (; extent > 0; extent -= width, src += width * extent_stride, dst += width * depth) { \
+      const int64_t used = extent < width ? extent : width; \
       if (used < width) memset(dst, 0, sizeof(T) * (size_t)(depth * width)); \
-      if (extent_stride == 1) \
+      if (extent_stride == 1 && used == width) { \
         for (int64_t k = 0; k < depth; k++) \
-          memcpy(dst + k * width, src + k * depth_stride, sizeof(T) * (size_t)used); \
-      else \
-        for (int64_t r = 0; r < used; r++) \
-          for (int64_t k = 0; k < depth; k++) \
-            dst[k * width + r] = src[r * extent_stride + k * depth_stride]; \
-      dst += depth * width; \
+          memcpy(dst + k * width, src + k * depth_stride, sizeof(T) * (size_t)width); \
+        continue; \
+      } \
+      const int64_t whole = depth_stride == 1 ? depth - depth % (SIDE) : 0; \
+      int64_t e = 0; \
+      for (; e + (SIDE) <= used; e += (SIDE)) \
+        for (int64_t k = 0; k < whole; k += (SIDE)) \
+          TRANSPOSE(src + e * extent_stride + k, extent_stride, dst + k * width + e, width); \
+      for (int64_t k = 0; k < depth; k++) \
+        for (int64_t c = k < whole ? e : 0; c < used; c++) \
+          dst[k * width + c] = src[c * extent_stride + k * depth_stride]; \
     } \
   }
 
-GX_PACK(gx_pack_f32, float)
+GX_PACK(gx_pack_f32, float, GX_F32_LANES, gx_transpose_32)
 
-GX_PACK(gx_pack_f64, double)
+GX_PACK(gx_pack_f64, double, GX_F64_LANES, gx_transpose_64)
 
-GX_PACK(gx_pack_i32, int32_t)
+GX_PACK(gx_pack_i32, int32_t, GX_F32_LANES, gx_transpose_32)
 
-GX_PACK(gx_pack_i64, int64_t)
+GX_PACK(gx_pack_i64, int64_t, GX_F64_LANES, gx_transpose_64)
 
-GX_PACK(gx_pack_u32, uint32_t)
+GX_PACK(gx_pack_u32, uint32_t, GX_F32_LANES, gx_transpose_32)
 
-GX_PACK(gx_pack_u8, uint8_t)
+GX_PACK(gx_pack_u8, uint8_t, 1, gx_transpose_8)
 
 #endif

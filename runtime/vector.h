@@ -62,6 +62,47 @@ typedef uint8_t gx_u8v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(1), 
 #define GX_FMA_F64(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* Keeps the vector variable v in a register. Without it gcc reads a vector from memory again for
+ * each multiply-add that uses it, and loads become the bottleneck (78 % of the peak, not 98 %). */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define GX_KEEP(v) __asm__("" : "+v"(v))
+#else
+#define GX_KEEP(v) ((void)0)
+#endif
+
+/* Hides from the compiler how the pointer p was made, so that it gets a register of its own and
+ * its neighbours are addressed from it. */
+#define GX_HIDE(p) __asm__("" : "+r"(p))
+
+/* A vector of lanes picked by constants from a (numbered from 0) and b (numbered on after a). */
+#if defined(__clang__)
+#define GX_SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define GX_SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
+#endif
+
+/* (a[h], b[h], a[h+1], b[h+1], ...) of vectors of 4-byte lanes; h is 0 or half the lanes. */
+#if GX_VECTOR_BYTES == 64
+#define GX_ZIP_32(a, b, h) \
+  GX_SHUFFLE(gx_u32v, a, b, h, h + 16, h + 1, h + 17, h + 2, h + 18, h + 3, h + 19, h + 4, \
+             h + 20, h + 5, h + 21, h + 6, h + 22, h + 7, h + 23)
+#elif GX_VECTOR_BYTES == 32
+#define GX_ZIP_32(a, b, h) \
+  GX_SHUFFLE(gx_u32v, a, b, h, h + 8, h + 1, h + 9, h + 2, h + 10, h + 3, h + 11)
+#else
+#define GX_ZIP_32(a, b, h) GX_SHUFFLE(gx_u32v, a, b, h, h + 4, h + 1, h + 5)
+#endif
+
+/* The same for 8-byte lanes. */
+#if GX_VECTOR_BYTES == 64
+#define GX_ZIP_64(a, b, h) \
+  GX_SHUFFLE(gx_u64v, a, b, h, h + 8, h + 1, h + 9, h + 2, h + 10, h + 3, h + 11)
+#elif GX_VECTOR_BYTES == 32
+#define GX_ZIP_64(a, b, h) GX_SHUFFLE(gx_u64v, a, b, h, h + 4, h + 1, h + 5)
+#else
+#define GX_ZIP_64(a, b, h) GX_SHUFFLE(gx_u64v, a, b, h, h + 2)
+#endif
+
 /* Before a loop of constant length whose variables must live in registers. */
 #if defined(__clang__)
 #define GX_UNROLL _Pragma("clang loop unroll(full)")
