@@ -12,18 +12,29 @@ from typing import Any
 
 from graphc.dtypes import DType
 from graphc.ir.graph import Op, Value, apply, no_derivative
-from graphc.ops import arithmetic, convert, logic, transcendental
+from graphc.ops import (
+    arithmetic,
+    bitwise,
+    convert,
+    exponential,
+    logic,
+    power,
+    rounding,
+    special,
+    trigonometric,
+)
 from graphc.ops.arithmetic import add_all
 from graphc.ops.constant import Constant, Iota, constant, iota
 from graphc.ops.contraction import Matmul, matmul, transpose
 from graphc.ops.convert import astype
+from graphc.ops.exponential import gap
 from graphc.ops.indexing import concat, gather, pad, pick, scatter_add, unslice
 from graphc.ops.reduction import argmax, argmin, max, min, prod, sum, sum_all
 from graphc.ops.shape import broadcast, flip, permute, reshape, slice
 
 __all__ = [
     "Constant", "Iota", "Matmul", "add_all", "argmax", "argmin", "astype", "broadcast", "concat",
-    "constant", "flip", "gather", "iota", "matmul", "max", "min", "no_derivative", "pad",
+    "constant", "flip", "gap", "gather", "iota", "matmul", "max", "min", "no_derivative", "pad",
     "permute", "pick", "prod", "reshape", "scatter_add", "slice", "sum", "sum_all", "transpose",
     "unslice",
 ]  # fmt: skip
@@ -46,24 +57,68 @@ add = _elementwise(arithmetic.Add)
 subtract = _elementwise(arithmetic.Subtract)
 multiply = _elementwise(arithmetic.Multiply)
 divide = _elementwise(arithmetic.Divide)
+floor_divide = _elementwise(arithmetic.FloorDivide)
+remainder = _elementwise(arithmetic.Remainder)
 negative = _elementwise(arithmetic.Negative)
+positive = _elementwise(arithmetic.Positive)
 abs = _elementwise(arithmetic.Abs)
 sign = _elementwise(arithmetic.Sign)
 square = _elementwise(arithmetic.Square)
+reciprocal = _elementwise(arithmetic.Reciprocal)
 maximum = _elementwise(arithmetic.Maximum)
 minimum = _elementwise(arithmetic.Minimum)
-sqrt = _elementwise(arithmetic.Sqrt)
-rsqrt = _elementwise(arithmetic.Rsqrt)
-pow = _elementwise(arithmetic.Pow)
 
-exp = _elementwise(transcendental.Exp)
-log = _elementwise(transcendental.Log)
-log1p = _elementwise(transcendental.Log1p)
-sin = _elementwise(transcendental.Sin)
-cos = _elementwise(transcendental.Cos)
-tanh = _elementwise(transcendental.Tanh)
-sigmoid = _elementwise(transcendental.Sigmoid)
-erf = _elementwise(transcendental.Erf)
+sqrt = _elementwise(power.Sqrt)
+rsqrt = _elementwise(power.Rsqrt)
+hypot = _elementwise(power.Hypot)
+pow = _elementwise(power.Pow)
+
+exp = _elementwise(exponential.Exp)
+exp2 = _elementwise(exponential.Exp2)
+expm1 = _elementwise(exponential.Expm1)
+log = _elementwise(exponential.Log)
+log1p = _elementwise(exponential.Log1p)
+log2 = _elementwise(exponential.Log2)
+log10 = _elementwise(exponential.Log10)
+logaddexp = _elementwise(exponential.Logaddexp)
+sigmoid = _elementwise(exponential.Sigmoid)
+
+sin = _elementwise(trigonometric.Sin)
+cos = _elementwise(trigonometric.Cos)
+tan = _elementwise(trigonometric.Tan)
+asin = _elementwise(trigonometric.Asin)
+acos = _elementwise(trigonometric.Acos)
+atan = _elementwise(trigonometric.Atan)
+atan2 = _elementwise(trigonometric.Atan2)
+sinh = _elementwise(trigonometric.Sinh)
+cosh = _elementwise(trigonometric.Cosh)
+tanh = _elementwise(trigonometric.Tanh)
+asinh = _elementwise(trigonometric.Asinh)
+acosh = _elementwise(trigonometric.Acosh)
+atanh = _elementwise(trigonometric.Atanh)
+
+erf = _elementwise(special.Erf)
+erfc = _elementwise(special.Erfc)
+lgamma = _elementwise(special.Lgamma)
+digamma = _elementwise(special.Digamma)
+
+floor = _elementwise(rounding.Floor)
+ceil = _elementwise(rounding.Ceil)
+round = _elementwise(rounding.Round)
+trunc = _elementwise(rounding.Trunc)
+isnan = _elementwise(rounding.IsNan)
+isinf = _elementwise(rounding.IsInf)
+isfinite = _elementwise(rounding.IsFinite)
+signbit = _elementwise(rounding.Signbit)
+copysign = _elementwise(rounding.Copysign)
+nextafter = _elementwise(rounding.Nextafter)
+
+bitwise_and = _elementwise(bitwise.BitwiseAnd)
+bitwise_or = _elementwise(bitwise.BitwiseOr)
+bitwise_xor = _elementwise(bitwise.BitwiseXor)
+bitwise_invert = _elementwise(bitwise.BitwiseInvert)
+left_shift = _elementwise(bitwise.LeftShift)
+right_shift = _elementwise(bitwise.RightShift)
 
 equal = _elementwise(logic.Equal)
 not_equal = _elementwise(logic.NotEqual)
@@ -73,6 +128,7 @@ greater = _elementwise(logic.Greater)
 greater_equal = _elementwise(logic.GreaterEqual)
 logical_and = _elementwise(logic.LogicalAnd)
 logical_or = _elementwise(logic.LogicalOr)
+logical_xor = _elementwise(logic.LogicalXor)
 logical_not = _elementwise(logic.LogicalNot)
 where = _elementwise(logic.Where)
 
@@ -93,6 +149,11 @@ def zeros_like(x: Value) -> Value:
     return full(x.shape, 0, x.dtype)
 
 
+def polygamma(order: int, x: Value) -> Value:
+    """The `order`-th derivative of digamma."""
+    return apply(special.Polygamma(order), x)[0]
+
+
 def clip(x: Value, low: Any, high: Any) -> Value:
     """Limits to [low, high]: minimum(maximum(x, low), high)."""
     return minimum(maximum(x, low), high)
@@ -101,6 +162,5 @@ def clip(x: Value, low: Any, high: Any) -> Value:
 def batch_all(size: int, inputs: Sequence[Value], batched: Sequence[bool]) -> list[Value]:
     """Every input with a leading axis of `size`: those without one are repeated."""
     return [
-        v if has else broadcast(v, (size, *v.shape))
-        for v, has in zip(inputs, batched, strict=True)
+        v if has else broadcast(v, (size, *v.shape)) for v, has in zip(inputs, batched, strict=True)
     ]

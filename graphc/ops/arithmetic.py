@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 
 from graphc import ops
-from graphc.ir.expr import Const, Expr, call, select, unary
+from graphc.ir.expr import Const, Expr, select, unary
 from graphc.ir.graph import Node, Value
-from graphc.ops.families import Elementwise, Flat
+from graphc.ops.families import Binary, Elementwise, Flat, Function, c_library
 
 
-@dataclass(frozen=True)
-class Add(Elementwise):
+class Add(Binary):
     name = "add"
     numpy = np.add
     kinds = "uif"
@@ -27,8 +25,7 @@ class Add(Elementwise):
         return g
 
 
-@dataclass(frozen=True)
-class Subtract(Elementwise):
+class Subtract(Binary):
     name = "subtract"
     numpy = np.subtract
     kinds = "uif"
@@ -40,8 +37,7 @@ class Subtract(Elementwise):
         return g if operand == 0 else ops.negative(g)
 
 
-@dataclass(frozen=True)
-class Multiply(Elementwise):
+class Multiply(Binary):
     name = "multiply"
     numpy = np.multiply
     kinds = "uif"
@@ -54,11 +50,11 @@ class Multiply(Elementwise):
         return ops.multiply(g, node.inputs[1 - operand])
 
 
-@dataclass(frozen=True)
-class Divide(Elementwise):
+class Divide(Binary):
     name = "divide"
     numpy = np.divide
     cost = 4
+    domains = ((-3.0, 3.0), (0.5, 3.0))
 
     def expr(self, x: Expr, y: Expr) -> Expr:
         return x / y
@@ -70,7 +66,33 @@ class Divide(Elementwise):
         return ops.negative(ops.divide(ops.multiply(g, node.outputs[0]), y))
 
 
-@dataclass(frozen=True)
+class FloorDivide(Function, Binary, Flat):
+    """The quotient rounded down, Python's `//`. For integers x // 0 is 0, and the most negative
+    integer // -1 is itself; for floats x // 0 is x / 0.
+    """
+
+    name = "floor_divide"
+    numpy = np.floor_divide
+    kinds = "uif"
+    domains = ((-9.0, 9.0), (0.5, 3.0))
+
+
+class Remainder(Function, Binary):
+    """x - floor(x / y)·y, Python's `%`, exact, with the divisor's sign. For integers x % 0 is 0,
+    for floats NaN.
+    """
+
+    name = "remainder"
+    numpy = np.remainder
+    kinds = "uif"
+    domains = ((-9.0, 9.0), (0.5, 3.0))
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        if operand == 0:
+            return g
+        return ops.negative(ops.multiply(g, ops.floor_divide(*node.inputs)))
+
+
 class Negative(Elementwise):
     name = "negative"
     numpy = np.negative
@@ -83,34 +105,44 @@ class Negative(Elementwise):
         return ops.negative(g)
 
 
-@dataclass(frozen=True)
-class Abs(Elementwise):
-    name = "abs"
-    numpy = np.abs
+class Positive(Elementwise):
+    """x itself."""
+
+    name = "positive"
+    numpy = np.positive
     kinds = "uif"
 
     def expr(self, x: Expr) -> Expr:
-        if x.dtype.kind == "u":
-            return x
-        if x.dtype.is_float:
-            return call("fabsf" if x.dtype.itemsize == 4 else "fabs", x.dtype, x)
-        return call(f"gx_abs_{x.dtype.suffix}", x.dtype, x)
+        return x
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return g
+
+
+class Abs(Function):
+    """|x|; that of the most negative integer is itself. The derivative at 0 is 0."""
+
+    name = "abs"
+    numpy = np.abs
+    kinds = "uif"
+    cost = 1
+
+    def expr(self, x: Expr) -> Expr:
+        return c_library("fabs", x) if x.dtype.is_float else super().expr(x)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         return ops.multiply(g, ops.sign(node.inputs[0]))
 
 
-@dataclass(frozen=True)
-class Sign(Flat):
+class Sign(Function, Flat):
+    """-1, 0 or 1; NaN of NaN."""
+
     name = "sign"
     numpy = np.sign
     kinds = "uif"
-
-    def expr(self, x: Expr) -> Expr:
-        return call(f"gx_sign_{x.dtype.suffix}", x.dtype, x)
+    cost = 2
 
 
-@dataclass(frozen=True)
 class Square(Elementwise):
     name = "square"
     numpy = np.square
@@ -123,118 +155,72 @@ class Square(Elementwise):
         return ops.multiply(g, ops.multiply(2, node.inputs[0]))
 
 
-@dataclass(frozen=True)
-class Maximum(Elementwise):
-    """NaN wins in either position; the gradient is shared equally between equal operands."""
+class Reciprocal(Elementwise):
+    """1 / x."""
 
-    name = "maximum"
-    numpy = np.maximum
-    kinds = "buif"
-
-    def expr(self, x: Expr, y: Expr) -> Expr:
-        return _extremum("max", ">", x, y)
-
-    def partial(self, node: Node, operand: int, g: Value) -> Value:
-        this, other = node.inputs[operand], node.inputs[1 - operand]
-        return _share(ops.greater(this, other), ops.equal(this, other), g)
-
-
-@dataclass(frozen=True)
-class Minimum(Elementwise):
-    """NaN wins in either position; the gradient is shared equally between equal operands."""
-
-    name = "minimum"
-    numpy = np.minimum
-    kinds = "buif"
-
-    def expr(self, x: Expr, y: Expr) -> Expr:
-        return _extremum("min", "<", x, y)
-
-    def partial(self, node: Node, operand: int, g: Value) -> Value:
-        this, other = node.inputs[operand], node.inputs[1 - operand]
-        return _share(ops.less(this, other), ops.equal(this, other), g)
-
-
-def _extremum(name: str, sign: str, x: Expr, y: Expr) -> Expr:
-    if x.dtype.is_float and not isinstance(y, Const):
-        return call(f"gx_{name}imum_{x.dtype.suffix}", x.dtype, x, y)
-    # With a constant that is not NaN one comparison keeps a NaN of x.
-    better = x < y if sign == ">" else x > y
-    if x.dtype.is_float and isinstance(y, Const) and np.isnan(y.value):
-        return y
-    return select(better, y, x)
-
-
-def _share(wins: Value, ties: Value, g: Value) -> Value:
-    zero = ops.zeros_like(g)
-    return ops.where(wins, g, ops.where(ties, ops.multiply(0.5, g), zero))
-
-
-@dataclass(frozen=True)
-class Sqrt(Elementwise):
-    name = "sqrt"
-    numpy = np.sqrt
-    cost = 6
+    name = "reciprocal"
+    numpy = np.reciprocal
+    cost = 4
+    domains = ((0.3, 3.0),)
 
     def expr(self, x: Expr) -> Expr:
-        return call("sqrtf" if x.dtype.itemsize == 4 else "sqrt", x.dtype, x)
+        return 1 / x
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        return ops.divide(ops.multiply(0.5, g), node.outputs[0])
+        return ops.negative(ops.multiply(g, ops.square(node.outputs[0])))
 
 
-@dataclass(frozen=True)
-class Rsqrt(Elementwise):
-    """1 / sqrt(x)."""
+class Extremum(Function, Binary):
+    """NaN wins in either position; the gradient is shared equally between equal operands."""
 
-    name = "rsqrt"
-    cost = 10
-
-    @staticmethod
-    def numpy(x: np.ndarray) -> np.ndarray:
-        return 1 / np.sqrt(x)
-
-    def expr(self, x: Expr) -> Expr:
-        return 1 / call("sqrtf" if x.dtype.itemsize == 4 else "sqrt", x.dtype, x)
-
-    def partial(self, node: Node, operand: int, g: Value) -> Value:
-        y = node.outputs[0]
-        return ops.multiply(ops.multiply(-0.5, g), ops.divide(y, node.inputs[0]))
-
-
-@dataclass(frozen=True)
-class Pow(Elementwise):
-    name = "pow"
-    numpy = np.power
-    kinds = "uif"
-    cost = 40
+    kinds = "buif"
+    cost = 1
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        x, y = arrays
-        if x.dtype.kind == "f":
-            return super().reference(x, y)
-        return _integer_power(x, y)
+        return type(self).numpy(*arrays)
+
+    def better(self, x: Value, y: Value) -> Value:
+        """Where x is chosen over y."""
+        raise TypeError
+
+    def worse(self, x: Expr, y: Expr) -> Expr:
+        """Where y is chosen over x, neither being NaN."""
+        raise TypeError
 
     def expr(self, x: Expr, y: Expr) -> Expr:
-        return call(f"gx_pow_{x.dtype.suffix}", x.dtype, x, y)
+        # If y is not NaN, one comparison is enough: it is false where x is NaN.
+        if not x.dtype.is_float or (isinstance(y, Const) and y.value == y.value):
+            return select(self.worse(x, y), y, x)
+        return super().expr(x, y)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        x, y = node.inputs
-        if operand == 0:
-            lowered = ops.multiply(y, ops.pow(x, ops.subtract(y, 1)))
-            zero = ops.equal(y, ops.zeros_like(y))
-            return ops.multiply(g, ops.where(zero, ops.zeros_like(y), lowered))
-        positive = ops.where(ops.equal(x, ops.zeros_like(x)), ops.full_like(x, 1), x)
-        slope = ops.multiply(node.outputs[0], ops.log(positive))
-        return ops.multiply(g, slope)
+        this, other = node.inputs[operand], node.inputs[1 - operand]
+        shared = ops.where(ops.equal(this, other), ops.multiply(0.5, g), ops.zeros_like(g))
+        return ops.where(self.better(this, other), g, shared)
 
 
-def _integer_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Wrapping power; a negative exponent gives 0 except for bases 1 and -1."""
-    result = np.power(x, np.maximum(y, 0))
-    odd = np.where(np.bitwise_and(y, 1) == 1, x, np.ones_like(x))
-    unit = np.where(x == 1, np.ones_like(x), np.where(x == -1, odd, np.zeros_like(x)))
-    return np.where(y < 0, unit, result).astype(x.dtype) if x.dtype.kind == "i" else result
+class Maximum(Extremum):
+    __doc__ = Extremum.__doc__
+    name = "maximum"
+    numpy = np.maximum
+
+    def worse(self, x: Expr, y: Expr) -> Expr:
+        return x < y
+
+    def better(self, x: Value, y: Value) -> Value:
+        return ops.greater(x, y)
+
+
+class Minimum(Extremum):
+    __doc__ = Extremum.__doc__
+    name = "minimum"
+    numpy = np.minimum
+
+    def worse(self, x: Expr, y: Expr) -> Expr:
+        return x > y
+
+    def better(self, x: Value, y: Value) -> Value:
+        return ops.less(x, y)
 
 
 def add_all(values: list[Value]) -> Value | None:

@@ -28,9 +28,7 @@ class Matmul(Op):
         if x.ndim < 2 or y.ndim < 2 or x.shape[:-2] != y.shape[:-2]:
             raise ShapeError(located(f"{what}: leading axes differ"))
         if x.shape[-1] != y.shape[-2]:
-            raise ShapeError(
-                located(f"{what}: inner sizes differ, {x.shape[-1]} != {y.shape[-2]}")
-            )
+            raise ShapeError(located(f"{what}: inner sizes differ, {x.shape[-1]} != {y.shape[-2]}"))
         if x.dtype is not y.dtype or x.dtype.kind == "b":
             raise DTypeError(located(f"{what}: required one numeric dtype"))
         return (x.with_shape((*x.shape[:-1], y.shape[-1])),)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import DType, TensorType
+from graphc.dtypes import ALL, DType, TensorType, float32, int32
+from graphc.errors import ShapeError
 from graphc.ir.expr import Expr, call, cast, compare, const
 from graphc.ir.graph import Node, Value, apply
 from graphc.ops.families import Elementwise, Flat
+from graphc.ops.samples import Refusal, refuses
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,7 @@ class AsType(Elementwise):
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         x = arrays[0]
         if x.dtype.kind == "f" and self.dtype.is_integer:
-            bounds = np.iinfo(self.dtype.numpy)
-            whole = np.trunc(np.nan_to_num(x.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
-            inside = np.where((whole > bounds.min) & (whole < bounds.max), whole, 0)
-            result = inside.astype(self.dtype.numpy)
-            result = np.where(whole >= bounds.max, bounds.max, result)
-            return np.where(whole <= bounds.min, bounds.min, result).astype(self.dtype.numpy)
+            return _saturated(x.astype(np.float64), self.dtype.numpy)
         with np.errstate(all="ignore"):
             return x.astype(self.dtype.numpy)
 
@@ -49,12 +46,31 @@ class AsType(Elementwise):
     def flops(self, *types: TensorType) -> int:
         return 0
 
+    @classmethod
+    def variants(cls) -> Sequence[AsType]:
+        return tuple(cls(dtype) for dtype in ALL)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        yield refuses(cls(float32), ShapeError, "1 operands required", *[((3,), int32)] * 2)
+
     def partial(self, node: Node, operand: int, g: Value) -> Value | None:
         return ops.astype(g, node.inputs[0].dtype) if self.dtype.is_float else None
 
     def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
         (t,) = tangents
         return (None,) if t is None or not self.dtype.is_float else (ops.astype(t, self.dtype),)
+
+
+def _saturated(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Doubles as integers: truncated, limited to the range, NaN as 0. In range means strictly
+    between the ends, which doubles may not represent.
+    """
+    ends = np.iinfo(dtype)
+    inside = (x > ends.min) & (x < ends.max)
+    result = np.where(inside, x, 0).astype(dtype)
+    result = np.where(x >= ends.max, dtype.type(ends.max), result)
+    return np.where(x <= ends.min, dtype.type(ends.min), result)
 
 
 class Identity(Elementwise):
@@ -70,14 +86,12 @@ class Identity(Elementwise):
         return 0
 
 
-@dataclass(frozen=True)
 class StopGradient(Identity, Flat):
     """The value forward, nothing backward."""
 
     name = "stop_gradient"
 
 
-@dataclass(frozen=True)
 class Alias(Identity):
     """The same value as a node of its own, so that a derivative can be taken by it alone."""
 
@@ -87,7 +101,6 @@ class Alias(Identity):
         return g
 
 
-@dataclass(frozen=True)
 class Copy(Identity):
     """The same value in memory of its own: results that would share storage are copied."""
 

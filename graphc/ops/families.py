@@ -1,34 +1,51 @@
-"""What families of operators share: type rules, linearity, batching."""
+"""What families of operators share: type rules, linearity, batching, samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from graphc import ops
+from graphc import dtypes, ops
 from graphc.dtypes import TensorType
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.expr import Expr
+from graphc.ir.expr import Expr, call
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Scalar
+from graphc.ops.samples import (
+    EDGE_SHAPES,
+    Refusal,
+    Sample,
+    Source,
+    of_dtypes,
+    refuses,
+    special_operands,
+)
 
 
+@dataclass(frozen=True)
 class Elementwise(Op):
     """out[i] = f(in0[i], in1[i], …) on equal shapes and dtypes.
 
     A subclass gives `numpy` (the reference), `expr` (the scalar C expression), `kinds` (the dtype
-    kinds that it takes) and, where it has a derivative, `partial`.
+    kinds that it takes), `arity` and, where it has a derivative, `partial`.
     """
 
     numpy: ClassVar[Callable[..., np.ndarray]]
+    arity: ClassVar[int] = 1
     kinds: ClassVar[str] = "f"
     #: Simple operations per element: what a kernel's cost counts.
     cost: ClassVar[int] = 1
+    #: Where the samples of each operand lie (the last one serves all further operands); the
+    #: function is smooth inside, but for kinks that samples miss.
+    domains: ClassVar[tuple[tuple[float, float], ...]] = ((-3.0, 3.0),)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        if len(types) != self.arity:
+            raise ShapeError(located(f"{self.signature(types)}: {self.arity} operands required"))
         first = types[0]
         for other in types[1:]:
             if other.shape != first.shape:
@@ -36,9 +53,7 @@ class Elementwise(Op):
             if other.dtype is not first.dtype:
                 raise DTypeError(located(f"{self.signature(types)}: dtypes differ"))
         if first.dtype.kind not in self.kinds:
-            raise DTypeError(
-                located(f"{self.signature(types)}: required {kind_names(self.kinds)}")
-            )
+            raise DTypeError(located(f"{self.signature(types)}: required {kind_names(self.kinds)}"))
         return (self.result(first),)
 
     def result(self, operand: TensorType) -> TensorType:
@@ -81,12 +96,83 @@ class Elementwise(Op):
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return apply(self, *ops.batch_all(size, inputs, batched)), (True,)
 
+    @classmethod
+    def variants(cls) -> Sequence[Elementwise]:
+        """Instances to test: one for each way in which the parameters matter."""
+        return (cls(),)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        taken = list(of_dtypes(dtypes.ALL, cls.kinds))
+        for op in cls.variants():
+            source = Source(f"{op.name} {op.attributes()}")
+            for dtype in taken:
+                yield Sample(f"ordinary {dtype}", op, op.operands(source, (3, 4), dtype), True)
+                yield Sample(f"special {dtype}", op, op.special(dtype))
+            for note, shape in EDGE_SHAPES.items():
+                yield Sample(note, op, op.operands(source, shape, taken[-1]), True)
+            swapped = tuple(x.T for x in op.operands(source, (2, 5), taken[-1]))
+            yield Sample("strided", op, swapped, True)
+
+    def operands(
+        self, source: Source, shape: tuple[int, ...], dtype: dtypes.DType
+    ) -> tuple[np.ndarray, ...]:
+        """Ordinary operands of a shape and dtype, drawn from `domains`."""
+        return tuple(
+            source.array(shape, dtype, self.domains[min(k, len(self.domains) - 1)])
+            for k in range(self.arity)
+        )
+
+    def special(self, dtype: dtypes.DType) -> tuple[np.ndarray, ...]:
+        """All combinations of extreme operands."""
+        return special_operands(dtype, self.arity)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        op = cls.variants()[0]
+        taken = list(of_dtypes(dtypes.ALL, cls.kinds))
+        good = ((3,), taken[-1])
+        yield refuses(op, ShapeError, "operands required", *[good] * (cls.arity + 1))
+        for other in [d for d in dtypes.ALL if d not in taken][:1]:
+            yield refuses(op, DTypeError, "required", *[((3,), other)] * cls.arity)
+        if cls.arity == 2:
+            yield refuses(op, ShapeError, "shapes differ", good, ((4,), taken[-1]))
+            wrong = next(d for d in dtypes.ALL if d is not taken[-1])
+            yield refuses(op, DTypeError, "dtypes differ", good, ((3,), wrong))
+
+
+class Binary(Elementwise):
+    """An elementwise operator with two operands."""
+
+    arity = 2
+
 
 class Flat(Elementwise):
     """An elementwise operator whose derivative is zero wherever it exists."""
 
     def partial(self, node: Node, operand: int, g: Value) -> Value | None:
         return None
+
+
+class Function(Elementwise):
+    """A function of the runtime, `gx_<name>_<dtype>`, by default of floats.
+
+    The reference is computed in double and rounded once, so a float32 result of it is the nearest
+    one in all but one of many millions of cases.
+    """
+
+    cost = 12
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray:
+        if arrays[0].dtype.kind != "f":
+            return super().reference(*arrays)
+        with np.errstate(all="ignore"):
+            wide = type(self).numpy(*[x.astype(np.float64) for x in arrays])
+            return np.asarray(wide).astype(arrays[0].dtype)
+
+    def expr(self, *operands: Expr) -> Expr:
+        dtype = operands[0].dtype
+        return call(f"gx_{self.name}_{dtype.suffix}", dtype, *operands)
 
 
 class Linear(Op):
@@ -100,6 +186,12 @@ class Linear(Op):
             for t, v in zip(tangents, node.inputs, strict=True)
         ]
         return apply(self, *moved)
+
+
+def c_library(name: str, *operands: Expr) -> Expr:
+    """A function of C's <math.h> in the operands' precision: `floorf` or `floor`."""
+    dtype = operands[0].dtype
+    return call(f"{name}f" if dtype.itemsize == 4 else name, dtype, *operands)
 
 
 def kind_names(kinds: str) -> str:

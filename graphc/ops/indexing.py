@@ -36,7 +36,9 @@ class Pad(Linear):
         ):
             last = start + (n - 1) * step
             if n and not (0 <= start < extent and 0 <= last < extent):
-                raise ShapeError(located(f"pad({x}): {start}…{last} is outside an axis of {extent}"))
+                raise ShapeError(
+                    located(f"pad({x}): {start}…{last} is outside an axis of {extent}")
+                )
         return (x.with_shape(self.shape),)
 
     def places(self, x: np.ndarray) -> tuple:
@@ -302,18 +304,14 @@ class Pick(Linear):
         return np.take_along_axis(x, at[..., None], -1)[..., 0]
 
     def spec(self, x: TensorType, label: TensorType) -> Pointwise:
-        return Pointwise(
-            lambda i, read: read(0, (*i, _resolved(read(1, i), x.shape[-1]))), cost=2
-        )
+        return Pointwise(lambda i, read: read(0, (*i, _resolved(read(1, i), x.shape[-1]))), cost=2)
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         x, label = node.inputs
         width = x.shape[-1]
         last = len(x.shape) - 1
         lead = tuple(range(last))
-        wrapped = ops.where(
-            ops.less(label, 0), ops.add(label, ops.full_like(label, width)), label
-        )
+        wrapped = ops.where(ops.less(label, 0), ops.add(label, ops.full_like(label, width)), label)
         inside = ops.clip(wrapped, 0, width - 1)
         chosen = ops.equal(
             ops.iota(x.shape, last, label.dtype), ops.broadcast(inside, x.shape, lead)
@@ -327,9 +325,7 @@ class Pick(Linear):
         return apply(self, *ops.batch_all(size, inputs, batched)), (True,)
 
 
-def _check_indices(
-    name: str, x: TensorType, indices: Sequence[TensorType], count: int
-) -> None:
+def _check_indices(name: str, x: TensorType, indices: Sequence[TensorType], count: int) -> None:
     if len(indices) != count or count < 1 or count > x.ndim:
         raise ShapeError(located(f"{name}({x}): {len(indices)} indices for {x.ndim} axes"))
     for j in indices:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType, bool_
+from graphc.dtypes import DType, TensorType, bool_, float32, float64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, compare, logical, select, unary
 from graphc.ir.graph import Node, Value
 from graphc.ir.site import located
-from graphc.ops.families import Elementwise, Flat
+from graphc.ops.families import Binary, Elementwise, Flat
+from graphc.ops.samples import Refusal, Source, refuses, special_operands
 
 
-class Comparison(Flat):
+class Comparison(Binary, Flat):
     """Two operands of any one dtype; the result is bool."""
 
     kinds = "buif"
@@ -30,7 +30,6 @@ class Comparison(Flat):
         return compare(self.sign, x, y)
 
 
-@dataclass(frozen=True)
 class Equal(Comparison):
     name = "equal"
     numpy = np.equal
@@ -38,7 +37,6 @@ class Equal(Comparison):
     commutative = True
 
 
-@dataclass(frozen=True)
 class NotEqual(Comparison):
     name = "not_equal"
     numpy = np.not_equal
@@ -46,36 +44,31 @@ class NotEqual(Comparison):
     commutative = True
 
 
-@dataclass(frozen=True)
 class Less(Comparison):
     name = "less"
     numpy = np.less
     sign = "<"
 
 
-@dataclass(frozen=True)
 class LessEqual(Comparison):
     name = "less_equal"
     numpy = np.less_equal
     sign = "<="
 
 
-@dataclass(frozen=True)
 class Greater(Comparison):
     name = "greater"
     numpy = np.greater
     sign = ">"
 
 
-@dataclass(frozen=True)
 class GreaterEqual(Comparison):
     name = "greater_equal"
     numpy = np.greater_equal
     sign = ">="
 
 
-@dataclass(frozen=True)
-class LogicalAnd(Flat):
+class LogicalAnd(Binary, Flat):
     name = "logical_and"
     numpy = np.logical_and
     kinds = "b"
@@ -85,8 +78,7 @@ class LogicalAnd(Flat):
         return logical("&", x, y)
 
 
-@dataclass(frozen=True)
-class LogicalOr(Flat):
+class LogicalOr(Binary, Flat):
     name = "logical_or"
     numpy = np.logical_or
     kinds = "b"
@@ -96,7 +88,16 @@ class LogicalOr(Flat):
         return logical("|", x, y)
 
 
-@dataclass(frozen=True)
+class LogicalXor(Binary, Flat):
+    name = "logical_xor"
+    numpy = np.logical_xor
+    kinds = "b"
+    commutative = True
+
+    def expr(self, x: Expr, y: Expr) -> Expr:
+        return logical("^", x, y)
+
+
 class LogicalNot(Flat):
     name = "logical_not"
     numpy = np.logical_not
@@ -106,14 +107,17 @@ class LogicalNot(Flat):
         return unary("!", x)
 
 
-@dataclass(frozen=True)
 class Where(Elementwise):
     """condition ? x : y. The derivative selects and never multiplies."""
 
     name = "where"
     numpy = np.where
+    arity = 3
+    kinds = "buif"
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        if len(types) != self.arity:
+            raise ShapeError(located(f"{self.signature(types)}: {self.arity} operands required"))
         condition, x, y = types
         if condition.dtype is not bool_ or x.dtype is not y.dtype:
             raise DTypeError(
@@ -140,3 +144,20 @@ class Where(Elementwise):
         like = node.outputs[0]
         moved = [ops.zeros_like(like) if t is None else t for t in (x, y)]
         return (ops.where(node.inputs[0], *moved),)
+
+    def operands(
+        self, source: Source, shape: tuple[int, ...], dtype: DType
+    ) -> tuple[np.ndarray, ...]:
+        return (source.array(shape, bool_), *[source.array(shape, dtype) for _ in range(2)])
+
+    def special(self, dtype: DType) -> tuple[np.ndarray, ...]:
+        x, y = special_operands(dtype, 2)
+        return (np.arange(x.size) % 2 == 0, x, y)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        condition, x = ((3,), bool_), ((3,), float32)
+        yield refuses(cls(), ShapeError, "3 operands required", condition, x)
+        yield refuses(cls(), DTypeError, "required a bool", x, x, x)
+        yield refuses(cls(), DTypeError, "two equal dtypes", condition, x, ((3,), float64))
+        yield refuses(cls(), ShapeError, "shapes differ", condition, x, ((4,), float32))

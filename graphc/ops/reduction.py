@@ -31,12 +31,12 @@ class Reduction(Op):
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         if x.dtype.kind not in self.kinds:
             raise DTypeError(located(f"{self.name}({x}): required {kind_names(self.kinds)}"))
-        if list(self.axes) != sorted(set(self.axes)) or any(
-            not 0 <= a < x.ndim for a in self.axes
-        ):
+        if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < x.ndim for a in self.axes):
             raise ShapeError(located(f"{self.name}({x}): axes {self.axes} do not fit"))
         if not self.empty and any(x.shape[a] == 0 for a in self.axes):
-            raise ShapeError(located(f"{self.name}({x}, axes={self.axes}): no elements to choose from"))
+            raise ShapeError(
+                located(f"{self.name}({x}, axes={self.axes}): no elements to choose from")
+            )
         shape = tuple(n for a, n in enumerate(x.shape) if a not in self.axes)
         return (x.with_shape(shape),)
 

@@ -1,0 +1,111 @@
+"""Elementwise exponentials and logarithms: runtime/math_exp.h and math_log.h compute them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from graphc import ops
+from graphc.ir.graph import Node, Value
+from graphc.ops.families import Binary, Function
+
+POSITIVE = ((0.1, 4.0),)
+
+
+class Exp(Function):
+    name = "exp"
+    numpy = np.exp
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.multiply(g, node.outputs[0])
+
+
+class Exp2(Function):
+    name = "exp2"
+    numpy = np.exp2
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.multiply(g, ops.multiply(math.log(2), node.outputs[0]))
+
+
+class Expm1(Function):
+    """exp(x) - 1, exact near 0."""
+
+    name = "expm1"
+    numpy = np.expm1
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.multiply(g, ops.add(node.outputs[0], 1))
+
+
+class Log(Function):
+    name = "log"
+    numpy = np.log
+    domains = POSITIVE
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.divide(g, node.inputs[0])
+
+
+class Log1p(Function):
+    """log(1 + x), exact near 0."""
+
+    name = "log1p"
+    numpy = np.log1p
+    domains = ((-0.8, 4.0),)
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.divide(g, ops.add(1, node.inputs[0]))
+
+
+class Log2(Function):
+    name = "log2"
+    numpy = np.log2
+    domains = POSITIVE
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.divide(ops.multiply(g, 1 / math.log(2)), node.inputs[0])
+
+
+class Log10(Function):
+    name = "log10"
+    numpy = np.log10
+    domains = POSITIVE
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        return ops.divide(ops.multiply(g, 1 / math.log(10)), node.inputs[0])
+
+
+class Logaddexp(Function, Binary):
+    """log(exp(x) + exp(y)) without overflow. Two equal infinities share the gradient."""
+
+    name = "logaddexp"
+    numpy = np.logaddexp
+    cost = 30
+    commutative = True
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        this, other = node.inputs[operand], node.inputs[1 - operand]
+        return ops.multiply(g, ops.sigmoid(ops.gap(this, other)))
+
+
+class Sigmoid(Function):
+    """1 / (1 + exp(-x)), without overflow."""
+
+    name = "sigmoid"
+
+    @staticmethod
+    def numpy(x: np.ndarray) -> np.ndarray:
+        small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, small) / (1 + small)
+
+    def partial(self, node: Node, operand: int, g: Value) -> Value:
+        y = node.outputs[0]
+        return ops.multiply(g, ops.multiply(y, ops.subtract(1, y)))
+
+
+def gap(x: Value, y: Value) -> Value:
+    """x - y, where two equal infinities are 0 apart."""
+    same = ops.logical_and(ops.equal(x, y), ops.isinf(x))
+    return ops.where(same, ops.zeros_like(x), ops.subtract(x, y))
