@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +34,11 @@ class Op:
     pure: ClassVar[bool] = True
     #: Swapping the two operands changes no bit of the result.
     commutative: ClassVar[bool] = False
+    #: f(f(a, b), c) is f(a, b, c): operands made by an equal operator may stand in its place.
+    flattens: ClassVar[bool] = False
+    #: The kinds of dtypes ("b", "u", "i", "f") on which `reference` and C agree to the bit, so that
+    #: constants may be folded.
+    exact: ClassVar[str] = ""
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The types of the results; raises ShapeError or DTypeError for inputs it cannot take."""
@@ -42,6 +47,11 @@ class Op:
     def reference(self, *arrays: np.ndarray) -> Any:
         """The result in NumPy (a tuple where the operator has several): the oracle."""
         raise TypeError(f"{type(self).__name__} has no reference")
+
+    @property
+    def literal(self) -> np.ndarray | None:
+        """The result of an operator that is a constant; None for all others."""
+        return None
 
     #: `vjp(node, *cotangents)` gives one cotangent (or None for zero) per input.
     vjp: Callable[..., Sequence[Value | None]] | None = None
@@ -62,8 +72,8 @@ class Op:
 
     def attributes(self) -> str:
         """The static parameters as text, for printing: `axes=(0,), keepdims=False`."""
-        fields = getattr(self, "__dataclass_fields__", {})
-        return ", ".join(f"{f}={getattr(self, f)}" for f in fields)
+        parameters = fields(self) if is_dataclass(self) else ()
+        return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in parameters)
 
 
 class Meta:
@@ -174,6 +184,11 @@ def current_site() -> sites.Site | None:
     return _origin.meta.site if _origin.meta is not None else sites.here()
 
 
+def next_serial() -> int:
+    """A number below the serial of every node made from now on."""
+    return next(_serials)
+
+
 def apply(op: Op, *inputs: Value) -> tuple[Value, ...]:
     """A new node: types inferred and checked, origin recorded."""
     types = op.infer(*[v.type for v in inputs])
@@ -249,17 +264,30 @@ class Graph:
     def map(self, rewrite: Rewrite) -> Graph:
         """Rebuilds the graph in order. `rewrite(node, inputs)` gives the values that stand for the
         node's results (of the same types), or None to keep the node on its new inputs.
+
+        From the first change on every node is made anew, so that the order of serial numbers stays
+        the written order. A graph in which nothing changes is returned as it is.
         """
         new: dict[Value, Value] = {}
+        changed = False
         for node in self.nodes:
-            inputs = tuple([new[v] for v in node.inputs])
-            values = rewrite(node, inputs) if not isinstance(node.op, Input) else None
-            if values is None:
-                same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-                values = node.outputs if same else node.with_inputs(inputs).outputs
+            values: Sequence[Value] = node.outputs
+            if not isinstance(node.op, Input):
+                inputs = tuple([new[v] for v in node.inputs])
+                rewritten = rewrite(node, inputs)
+                if rewritten is not None:
+                    changed = True
+                    values = rewritten
+                elif changed:
+                    values = node.with_inputs(inputs).outputs
             for old, value in zip(node.outputs, values, strict=True):
                 new[old] = value
-        return self.replace([new[v] for v in self.outputs])
+        return self.replace([new[v] for v in self.outputs]) if changed else self
+
+    @classmethod
+    def from_outputs(cls, outputs: Sequence[Any]) -> Graph:
+        """The graph of some tensors (or values), expression by expression."""
+        return cls.from_values([v if isinstance(v, Value) else v.value for v in outputs])
 
     @classmethod
     def from_values(cls, outputs: Sequence[Value]) -> Graph:
@@ -280,15 +308,16 @@ class Graph:
         )
 
 
-def toposort(values: Sequence[Value]) -> tuple[Node, ...]:
+def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:
     """All nodes that the values need. A node is made after its inputs, so serial order is a
-    topological order, and it is the order in which the user wrote the program.
+    topological order, and it is the order in which the user wrote the program. Nodes whose serial
+    is below `since`, and what only they need, are left out.
     """
     seen: set[Node] = set()
     stack = [v.node for v in values]
     while stack:
         node = stack.pop()
-        if node not in seen:
+        if node not in seen and node.serial >= since:
             seen.add(node)
             stack.extend([v.node for v in node.inputs])
     return tuple(sorted(seen, key=_serial))

@@ -30,6 +30,10 @@ class Constant(Op):
     def array(self) -> np.ndarray:
         return np.frombuffer(self.data, self.type.dtype.numpy).reshape(self.type.shape)
 
+    @property
+    def literal(self) -> np.ndarray:
+        return self.array
+
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         return self.array
 

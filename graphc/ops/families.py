@@ -37,6 +37,7 @@ class Elementwise(Op):
     numpy: ClassVar[Callable[..., np.ndarray]]
     arity: ClassVar[int] = 1
     kinds: ClassVar[str] = "f"
+    exact = "buif"
     #: Simple operations per element: what a kernel's cost counts.
     cost: ClassVar[int] = 1
     #: Where the samples of each operand lie (the last one serves all further operands); the
@@ -162,6 +163,7 @@ class Function(Elementwise):
     """
 
     cost = 12
+    exact = ""
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         if arrays[0].dtype.kind != "f":

@@ -24,6 +24,7 @@ class Pad(Linear):
     """
 
     name = "pad"
+    exact = "buif"
     shape: tuple[int, ...]
     starts: tuple[int, ...]
     steps: tuple[int, ...]
@@ -117,6 +118,8 @@ class Concat(Linear):
     """The inputs one after another along an axis."""
 
     name = "concat"
+    exact = "buif"
+    flattens = True
     axis: int
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -188,6 +191,7 @@ class Gather(Linear):
     """
 
     name = "gather"
+    exact = "buif"
     count: int
 
     def infer(self, x: TensorType, *indices: TensorType) -> tuple[TensorType, ...]:
@@ -289,6 +293,7 @@ class Pick(Linear):
     """
 
     name = "pick"
+    exact = "buif"
 
     def infer(self, x: TensorType, label: TensorType) -> tuple[TensorType, ...]:
         if label.shape != x.shape[:-1] or x.ndim == 0:

@@ -25,6 +25,7 @@ class Reduction(Op):
 
     kind: ClassVar[str]
     kinds: ClassVar[str] = "uif"
+    exact = "bui"
     empty: ClassVar[bool] = True
     axes: tuple[int, ...]
 

@@ -21,6 +21,8 @@ from graphc.ops.families import Linear
 class IndexMap(Linear):
     """out[i] = in[index(i)]; a subclass gives `index` and `strided`."""
 
+    exact = "buif"
+
     def index(self, source: tuple[int, ...], i: Index) -> Index:
         raise TypeError
 
