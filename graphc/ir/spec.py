@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from graphc.ir.expr import Expr
 
 if TYPE_CHECKING:
+    from graphc.dtypes import DType
+    from graphc.ir.graph import Value
     from graphc.ir.loops import Stmt
 
 Index = tuple[Expr, ...]
@@ -103,38 +105,60 @@ class Contract(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Scatter(Spec):
-    """out = in0, then out[position(i), r…] += in1[i, r…] for all i in row-major order and all r,
-    where position(read, i) gives the first `count` coordinates.
+    """out = in0, then for all i in row-major order and all r the element out[position(read, i), r…]
+    is combined with in1[i…, r…] by `kind`: "add", "multiply", "min", "max" or "set". The position
+    has `count` coordinates. The first `batch` of them are those of i, so that parts of the result
+    with different ones are independent.
     """
 
     position: Callable[[Reader, Index], Index]
     count: int
+    kind: str = "add"
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Nest(Spec):
     """A loop nest of the operator's own: `body(io)` gives the statements for one unit of
-    `parallel` independent units of work, unit number `io.unit`; `scratch` is the number of bytes
-    of working memory that each thread needs.
+    `parallel` independent units of work, unit number `io.unit`. `scratch` lists the working arrays
+    that each thread needs, by dtype and number of elements; they hold nothing when a unit begins.
     """
 
     parallel: int
     body: Callable[[NestIO], Sequence[Stmt]]
     cost: int = 1
-    scratch: int = 0
+    scratch: tuple[tuple[DType, int], ...] = ()
+
+    @property
+    def scratch_offsets(self) -> tuple[int, ...]:
+        """Where each working array begins, in bytes, at a multiple of 64; then where they end."""
+        offsets = [0]
+        for dtype, count in self.scratch:
+            offsets.append(offsets[-1] + -(-count * dtype.itemsize // 64) * 64)
+        return tuple(offsets)
 
 
 @dataclass(slots=True)
 class NestIO:
     """What a `Nest` body reads and writes: `read(k, index)`, `write(k, index, value) -> Stmt`,
-    the number of the unit, the name of a scratch pointer and a maker of fresh names.
+    the number of the unit, the names of the working arrays (typed pointers) and a maker of fresh
+    names.
     """
 
     unit: Expr
     read: Reader
     write: Callable[[int, Index, Expr], Stmt]
-    scratch: str
+    scratch: tuple[str, ...]
     fresh: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(Spec):
+    """A macro operator: `build(*inputs)` gives its results as graph of other operators, which
+    replaces it before kernels are chosen. It exists for a derivative better than the expansion's.
+    """
+
+    build: Callable[..., Sequence[Value]]
 
 
 @dataclass(frozen=True, slots=True)
