@@ -1,0 +1,1 @@
+"""Whole training steps, timed against other systems: `python -m benchmarks`."""

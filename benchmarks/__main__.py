@@ -1,0 +1,88 @@
+"""`python -m benchmarks`: times whole training steps against other systems."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.driver import Race
+from benchmarks.report import Comparison, plot, print_summary
+from benchmarks.systems import SYSTEMS
+from benchmarks.workloads import WORKLOADS
+
+DEFAULT_SYSTEMS = "graphc,graphc.bind,jax,torch,torch.compile"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("--systems", default=DEFAULT_SYSTEMS, help=", ".join(SYSTEMS))
+    parser.add_argument("--threads", type=int, default=2, help="processors for each system")
+    parser.add_argument("--seconds", type=float, default=3, help="timing of each system, at least")
+    parser.add_argument("--block", type=float, default=0.3, help="seconds before the next's turn")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="writes every figure")
+    parser.add_argument("--plot", type=Path, metavar="OUT", help="draws the ratios (matplotlib)")
+    parsed = parser.parse_args()
+    parsed.workloads = parsed.workloads or list(WORKLOADS)
+    parsed.systems = parsed.systems.split(",")
+    for given, known in ((parsed.workloads, WORKLOADS), (parsed.systems, SYSTEMS)):
+        for name in given:
+            if name not in known:
+                parser.error(f"no {name!r}; there are {', '.join(known)}")
+    if parsed.threads > len(os.sched_getaffinity(0)):
+        parser.error(f"this process may use {len(os.sched_getaffinity(0))} processors")
+    return parsed
+
+
+def machine() -> dict[str, Any]:
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    pairs = [line.partition(":") for line in cpuinfo.splitlines()]
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
+    return {
+        "cpu": fields.get("model name", platform.machine()),
+        "cpu_family": fields.get("cpu family"),
+        "cpu_model": fields.get("model"),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def compare(options: argparse.Namespace, console: Console) -> Iterator[Comparison]:
+    systems = [SYSTEMS[name] for name in options.systems]
+    for name in options.workloads:
+        with console.status("") as status:
+            race = Race(WORKLOADS[name], systems, options.threads, status.update)
+            results = race.run(options.seconds, options.block)
+        yield Comparison(WORKLOADS[name], results, race.foreign, None)
+
+
+def main() -> None:
+    options = arguments()
+    # Workers inherit the affinity; most systems take their number of threads from it.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    console, host = Console(), machine()
+    console.print(f"{host['cpu']}, {options.threads} threads, load {host['load']:.2f} at the start")
+    comparisons = []
+    for comparison in compare(options, console):
+        comparisons.append(comparison)
+        console.print(comparison.table(), *comparison.notes(), sep="\n")
+    print_summary(console, comparisons)
+    if options.json:
+        run = {key: getattr(options, key) for key in ("threads", "seconds", "block")}
+        record = {"machine": host, **run, "workloads": [c.record() for c in comparisons]}
+        options.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    if options.plot:
+        plot(comparisons, options.plot)
+
+
+if __name__ == "__main__":
+    main()

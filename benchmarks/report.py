@@ -1,0 +1,152 @@
+"""What a run found: ranks, tables, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.driver import Result
+from benchmarks.workloads import Workload
+
+OURS = "graphc"
+QUIET = 0.05
+"""Processors that others may keep busy. One is enough to make a barrier wait for milliseconds."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What this machine was measured to reach: multiply-adds (two flops each) and memory."""
+
+    flops_per_second: float
+    bytes_per_second: float
+
+    def seconds(self, workload: Workload) -> float:
+        """The least a step can take: its arithmetic, then its optimizer's traffic."""
+        return workload.flops / self.flops_per_second + workload.traffic / self.bytes_per_second
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The results of one workload; only those with status `ok` have a rank.
+
+    `foreign` is the number of processors that other processes kept busy during the timing.
+    """
+
+    workload: Workload
+    results: Sequence[Result]
+    foreign: float
+    limits: Limits | None
+
+    @property
+    def best_peer(self) -> float | None:
+        """Minimum seconds a step of the fastest system that is not ours."""
+        peers = [r.minimum for r in self.results if r.status == "ok" and not is_ours(r)]
+        return min(peers, default=None)
+
+    def ratio(self, result: Result) -> float | None:
+        """How many times as fast as the best peer; None without a rank."""
+        best = self.best_peer
+        return best / result.minimum if best and result.status == "ok" else None
+
+    @property
+    def speedup(self) -> float | None:
+        """The ratio of our fastest system."""
+        ratios = [self.ratio(r) for r in self.results if is_ours(r)]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    def share(self, result: Result) -> float | None:
+        """The part of the machine's limit that is reached."""
+        return self.limits.seconds(self.workload) / result.minimum if self.limits else None
+
+    def table(self) -> Table:
+        table = Table(title=self.workload.name, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("system")
+        headings = ["min ms", "median ms", "× peer"]
+        headings += ["% limit"] if self.limits else []
+        headings += ["compile s", "warm s", "RSS MB", "loss diff."]
+        for heading in headings:
+            table.add_column(heading, justify="right")
+        for r in self.results:
+            cells = self._figures(r) if r.samples else ["–"] * len(headings)
+            table.add_row(r.system, *cells)
+        return table
+
+    def notes(self) -> list[str]:
+        """Why a system has no rank, and whether the machine was quiet; one line each."""
+        unranked = [r for r in self.results if r.status != "ok"]
+        lines = [f"{r.system} {r.status}: {r.detail}".rstrip(": ") for r in unranked]
+        if self.foreign > QUIET:
+            lines.append(f"not quiet: other processes kept {self.foreign:.2f} processors busy")
+        return lines
+
+    def _figures(self, r: Result) -> list[str]:
+        ratio, share = self.ratio(r), self.share(r)
+        figures = [f"{r.minimum * 1e3:.4g}", f"{r.median * 1e3:.4g}"]
+        figures.append("" if ratio is None else f"{ratio:.2f}")
+        figures += [] if share is None else [f"{100 * share:.1f}"]
+        figures += [f"{r.compile_cold:.2f}", f"{r.compile_warm:.2f}", f"{r.peak_rss / 1e6:.0f}"]
+        figures.append("" if r.loss_difference is None else f"{r.loss_difference:.0e}")
+        return figures
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "workload": self.workload.name,
+            "flops": self.workload.flops,
+            "traffic": self.workload.traffic,
+            "speedup": self.speedup,
+            "foreign": self.foreign,
+            "results": [self._record(result) for result in self.results],
+        }
+
+    def _record(self, r: Result) -> dict[str, Any]:
+        fields = asdict(r)
+        fields["samples"] = len(r.samples)
+        if r.samples:
+            fields |= {
+                "minimum": r.minimum,
+                "median": r.median,
+                "compile_cold": r.compile_cold,
+                "compile_warm": r.compile_warm,
+                "ratio_to_best_peer": self.ratio(r),
+                "share_of_limit": self.share(r),
+            }
+        return fields
+
+
+def is_ours(result: Result) -> bool:
+    return result.system.partition(".")[0] == OURS
+
+
+def print_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
+    """Our ratio to the best peer on each workload, and the geometric mean."""
+    speedups = {c.workload.name: c.speedup for c in comparisons if c.speedup is not None}
+    if speedups:
+        each = ", ".join(f"{name} {speedup:.2f}" for name, speedup in speedups.items())
+        mean = geometric_mean(speedups.values())
+        console.print(f"{OURS} against the best peer: {each}; geometric mean {mean:.2f}")
+
+
+def plot(comparisons: Sequence[Comparison], path: Path) -> None:
+    """Bars of speed relative to the best peer, a group for each workload."""
+    from matplotlib.figure import Figure
+
+    systems = list(dict.fromkeys(r.system for c in comparisons for r in c.results))
+    figure = Figure(figsize=(2 + 1.4 * len(comparisons), 4), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(systems)
+    for i, system in enumerate(systems):
+        ratios = [c.ratio(r) or 0.0 for c in comparisons for r in c.results if r.system == system]
+        places = [place + (i + 0.5) * width - 0.4 for place in range(len(comparisons))]
+        axes.bar(places, ratios, width, label=system)
+    axes.set_xticks(range(len(comparisons)), [c.workload.name for c in comparisons])
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_ylabel("speed, best peer = 1")
+    axes.legend()
+    figure.savefig(path)

@@ -1,0 +1,65 @@
+"""PyTorch, eager with fused optimizers, and with `torch.compile` over loss and optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.systems import Program
+from benchmarks.systems.torch_models import MODELS
+from benchmarks.workloads import Arrays, Optimizer, Workload
+
+
+def make_optimizer(chosen: Optimizer, model: torch.nn.Module, fused: bool) -> Any:
+    """The optimizer by its PyTorch name; AdamW's weight decay is optax's default."""
+    options: dict[str, Any] = {**chosen.options, "fused": fused}
+    options["lr"] = options.pop("learning_rate")
+    params = [p for p in model.parameters() if p.requires_grad]
+    match chosen.name:
+        case "sgd":
+            return torch.optim.SGD(params, **options)
+        case "adam":
+            return torch.optim.Adam(params, **options)
+        case "adamw":
+            return torch.optim.AdamW(params, weight_decay=1e-4, **options)
+    raise ValueError(f"no PyTorch counterpart of {chosen.name}")
+
+
+def make_model(workload: Workload, arrays: Arrays, threads: int) -> tuple[Any, list[torch.Tensor]]:
+    torch.set_num_threads(threads)
+    model = MODELS[workload.model](arrays.params, arrays.buffers, **workload.options)
+    # PyTorch wants class labels as int64.
+    wide = (a.astype(np.int64) if a.dtype == np.int32 else a for a in arrays.batch)
+    return model, [torch.from_numpy(a) for a in wide]
+
+
+def eager(workload: Workload, arrays: Arrays, threads: int) -> Program:
+    model, batch = make_model(workload, arrays, threads)
+    optimizer = make_optimizer(workload.optimizer, model, fused=True)
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = model(*batch)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return Program(step, torch.Tensor.item)
+
+
+def compiled(workload: Workload, arrays: Arrays, threads: int) -> Program:
+    model, batch = make_model(workload, arrays, threads)
+    optimizer = make_optimizer(workload.optimizer, model, fused=False)
+    objective = torch.compile(model)
+    update = torch.compile(optimizer.step)
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = objective(*batch)
+        loss.backward()
+        update()
+        return loss
+
+    return Program(step, torch.Tensor.item)
