@@ -48,17 +48,19 @@ class Level(Enum):
 class Group:
     """Nodes computed together over `size` elements.
 
-    `row`: length of a row where the group reduces rows. `columns`: (outer, reduced, inner) extents
+    `row`: length of a row where the group reduces rows, of which there are `rows`. `columns`: (outer, reduced, inner) extents
     where it sums over leading axes. `cuts`: the strides at which some member's axes meet.
     """
 
     order: int
     kind: Kind
+    shape: tuple[int, ...]
     size: int
     cuts: frozenset[int]
     members: list[Node] = field(default_factory=list)
     level: dict[Node, Level] = field(default_factory=dict)
     row: int | None = None
+    rows: int = 1
     columns: tuple[int, int, int] | None = None
     cost: int = 0
     arrays: set[Value] = field(default_factory=set)
@@ -122,7 +124,7 @@ class _Fusion:
         self._begin(node, kind, node.types[0].shape, cost)
 
     def _begin(self, node: Node, kind: Kind, shape: tuple[int, ...], cost: int) -> Group:
-        group = Group(len(self.groups), kind, math.prod(shape), shape_cuts(shape))
+        group = Group(len(self.groups), kind, shape, math.prod(shape), shape_cuts(shape))
         self.groups.append(group)
         self._add(group, node, Level.FULL, group.cuts, cost)
         return group
@@ -151,7 +153,7 @@ class _Fusion:
         """At which level a pointwise node can be computed within a group, or None."""
         shape = node.types[0].shape
         size = math.prod(shape)
-        if size == 0:
+        if size == 0 or group.size == 0:
             return None
         if size == group.size and merged_cuts(group.cuts, shape) is not None:
             wanted = Level.FULL
@@ -213,7 +215,7 @@ class _Fusion:
                 row_like = inner == 1
                 free = latest.row is None and latest.columns is None
                 if row_like and latest.kind is Kind.LOOPS and (free or latest.row == reduced):
-                    latest.row = reduced
+                    latest.row, latest.rows = reduced, outer
                     self._add(latest, node, Level.ROW, cuts | {reduced}, 1)
                     return
                 extents = (outer, reduced, inner)
@@ -223,9 +225,9 @@ class _Fusion:
                     return
         kind = Kind.LOOPS if inner == 1 else Kind.COLUMNS
         shape = tuple(value.shape[a] for a in reduction_order(value.shape, spec.axes))
-        group = Group(len(self.groups), kind, math.prod(shape), shape_cuts(shape))
+        group = Group(len(self.groups), kind, shape, math.prod(shape), shape_cuts(shape))
         if inner == 1:
-            group.row = reduced
+            group.row, group.rows = reduced, outer
         else:
             group.columns = (outer, reduced, inner)
         self.groups.append(group)
@@ -234,9 +236,7 @@ class _Fusion:
 
 def is_split_row(group: Group) -> bool:
     """Whether several threads share a row of a group's reductions: a function of shape alone."""
-    if group.row is None or group.row < LONG_ROW:
-        return False
-    return group.size // group.row < MIN_ROWS
+    return group.row is not None and group.row >= LONG_ROW and group.rows < MIN_ROWS
 
 
 def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Input, Node, Value
-from graphc.ir.spec import Pointwise, Scalar, Spec, Strided, Table, View, row_major
+from graphc.ir.spec import Contract, Pointwise, Scalar, Spec, Strided, Table, View, row_major
 
 
 class Role(Enum):
@@ -46,6 +46,7 @@ class Storage:
         self.places: dict[Value, Place] = {}
         self._cost: dict[Node, int] = {}
         layouts = layouts or {}
+        self._pinned = _packed(graph)
         for node in graph.nodes:
             self._settle(node, layouts)
 
@@ -87,6 +88,8 @@ class Storage:
     def _is_free(self, node: Node, spec: Spec) -> bool:
         if not isinstance(spec, (Pointwise, Scalar, View)) or not node.op.pure:
             return False
+        if node in self._pinned:
+            return False
         cost = 0 if isinstance(spec, View) else spec.cost
         for value in node.inputs:
             if self.role[value.node] is not Role.FREE:
@@ -104,6 +107,24 @@ class Storage:
                 return False
             stack.extend([v.node for v in node.inputs])
         return True
+
+
+def _packed(graph: Graph) -> set[Node]:
+    """What lies behind the operands of products: packing copies memory, so it has to be there."""
+    nodes: set[Node] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            continue
+        if isinstance(node.op.spec(*[v.type for v in node.inputs]), Contract):
+            nodes.update(_behind_views(v) for v in node.inputs)
+    return nodes
+
+
+def _behind_views(value: Value) -> Node:
+    node = value.node
+    while node.inputs and isinstance(node.op.spec(*[v.type for v in node.inputs]), View):
+        node = node.inputs[0].node
+    return node
 
 
 def _gathering(view: View) -> Pointwise:

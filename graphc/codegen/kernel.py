@@ -1,0 +1,192 @@
+"""What the generators of all kernel classes share: arguments, loops over rows, work sharing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.codegen.points import Axis, Names, Points
+from graphc.dtypes import DType, uint8
+from graphc.ir.expr import INDEX, Expr, Var, index
+from graphc.ir.graph import Node, Value
+from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
+from graphc.schedule.kernels import Kernel, PointKernel
+from graphc.schedule.program import Buffer
+
+#: Simple operations that are worth waking a thread for.
+GRAIN = 16384
+
+
+@dataclass(slots=True)
+class Argument:
+    """A pointer argument of a kernel: which buffer it is, and as what."""
+
+    param: Param
+    buffer: Buffer
+
+
+class Arguments:
+    """The arguments of a kernel: one pointer for each distinct buffer. A buffer that is read and
+    written is one argument, so arguments never alias and are all `restrict`.
+    """
+
+    def __init__(self, kernel: Kernel, buffers: Mapping[Value, Buffer], workspace: Buffer | None):
+        self.list: list[Argument] = []
+        self.names: dict[Value, str] = {}
+        self.mutable: set[Value] = set()
+        by_buffer: dict[Buffer, Argument] = {}
+        written = {buffers[v] for v in kernel.writes}
+        counts = {"x": 0, "y": 0}
+        for value in (*kernel.reads, *kernel.writes):
+            buffer = buffers[value]
+            argument = by_buffer.get(buffer)
+            if argument is None:
+                prefix = "y" if buffer in written else "x"
+                name = f"{prefix}{counts[prefix]}"
+                counts[prefix] += 1
+                param = Param(name, value.dtype, readonly=buffer not in written)
+                argument = by_buffer[buffer] = Argument(param, buffer)
+                self.list.append(argument)
+            self.names[value] = argument.param.name
+            if buffer in written and value in kernel.reads:
+                self.mutable.add(value)
+        self.list.sort(key=lambda a: (a.param.name[0], int(a.param.name[1:])))
+        if workspace is not None:
+            self.list.append(Argument(Param("work", uint8, readonly=False), workspace))
+
+
+def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0) -> Pointer:
+    """A typed pointer into the workspace; `per_thread` bytes belong to each thread behind it."""
+    at: Expr = index(offset)
+    if per_thread:
+        at = at + Var(INDEX, "t.id") * per_thread
+    from graphc.codegen.emit_c import address
+
+    return Pointer(name, dtype, f"({dtype.c} *)({address('work', at)})", index(0))
+
+
+def grain(cost_per_unit: int) -> int:
+    """Units of work that one thread takes at a time at least."""
+    return max(1, GRAIN // max(1, cost_per_unit))
+
+
+def shared_loop(
+    points: Points,
+    body: list[Stmt],
+    axes: Sequence[tuple[int, int]],
+    cost_per_unit: int,
+    names: Names,
+    counter: str = "i",
+) -> list[Stmt]:
+    """A loop whose range is shared between threads, over the product of some axes; gives the body
+    of the innermost. The counters of the axes are computed from the one number.
+    """
+    dims = points.dims
+    extents = []
+    for first, last in axes:
+        extent = 1
+        for d in range(first, last):
+            extent *= dims[d]
+        extents.append(extent)
+    total = 1
+    for extent in extents:
+        total *= extent
+    share = names.fresh("part")
+    inner: list[Stmt] = []
+    number = Var(INDEX, names.fresh(counter if len(axes) == 1 else "n"))
+    body.append(Share(share, index(total), grain(cost_per_unit)))
+    body.append(For(number, Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end"), inner))
+    points.enter(inner, [number])
+    if len(axes) == 1:
+        points.axes.append(Axis(*axes[0], number))
+        return inner
+    rest = total
+    for k, ((first, last), extent) in enumerate(zip(axes, extents, strict=True)):
+        rest //= max(1, extent)
+        at: Expr = number // rest if rest > 1 else number
+        if k:
+            at = at % extent
+        var = Var(INDEX, names.fresh(counter))
+        points.level_of[var.name] = points.depth
+        inner.append(Let(var, at))
+        points.axes.append(Axis(first, last, var))
+    return inner
+
+
+def plain_loop(
+    points: Points, body: list[Stmt], first: int, last: int, names: Names, counter: str
+) -> list[Stmt]:
+    """A loop over axes taken as one; gives its body, without a scope of its own."""
+    extent = 1
+    for d in range(first, last):
+        extent *= points.dims[d]
+    var = Var(INDEX, names.fresh(counter))
+    inner: list[Stmt] = []
+    body.append(For(var, index(0), index(extent), inner))
+    points.axes.append(Axis(first, last, var))
+    return inner
+
+
+def merged_axes(kernel: PointKernel, first: int, last: int, positional: bool) -> list[tuple[int, int]]:
+    """Runs of refined axes that one loop can count: all accesses lie evenly over a run. Where a
+    member's value depends on its position every axis has its own counter.
+    """
+    dims = kernel.dims
+    accesses = list(_all_strides(kernel))
+    runs: list[tuple[int, int]] = []
+    for d in range(first, last):
+        if runs and not positional:
+            before = runs[-1][1] - 1
+            if all(s[before] == s[d] * dims[d] or dims[before] == 1 for s in accesses):
+                runs[-1] = (runs[-1][0], d + 1)
+                continue
+        runs.append((d, d + 1))
+    useful = [r for r in runs if any(dims[d] != 1 for d in range(*r))]
+    return useful or ([(first, last)] if last > first else [])
+
+
+def _all_strides(kernel: PointKernel):
+    full = len(kernel.dims)
+    for node in kernel.nodes:
+        for _, strides, _ in kernel.accesses(node):
+            yield (*strides, *[0] * (full - len(strides)))
+    for value in kernel.writes:
+        strides = kernel.strides(value.node, kernel.storage.places[value].strided)
+        yield (*strides, *[0] * (full - len(strides)))
+
+
+def is_positional(kernel: PointKernel) -> bool:
+    """Whether some member needs to know where it is."""
+    storage = kernel.storage
+    for node in kernel.nodes:
+        for value in node.inputs:
+            if value not in storage.places and not storage.is_uniform(value):
+                return True
+        if not kernel_scalar(kernel, node):
+            return True
+    return False
+
+
+def kernel_scalar(kernel: Kernel, node: Node) -> bool:
+    from graphc.ir.spec import Reduce, Scalar
+
+    return isinstance(kernel.spec(node), (Scalar, Reduce))
+
+
+def store(points: Points, value: Value, expr: Expr) -> Store:
+    """Stores a member's result at the current point."""
+    kernel = points.kernel
+    assert isinstance(kernel, PointKernel)
+    place = kernel.storage.places[value]
+    offset = points.offset(kernel.strides(value.node, place.strided), place.strided.offset)
+    return Store(points.arrays[value], offset, expr)
+
+
+def local_or_work(
+    name: str, dtype: DType, length: int, local: bool, body: list[Stmt], offset: int, per_thread: int
+) -> None:
+    """Declares a row buffer: a local array, or the thread's part of the workspace."""
+    if local:
+        body.append(Array(name, dtype, length))
+    else:
+        body.append(workspace_pointer(name, dtype, offset, per_thread))

@@ -1,0 +1,319 @@
+"""The scalar code of fused members: what is computed at one point of a kernel's loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.dtypes import DType
+from graphc.ir.expr import INDEX, Const, Expr, Load, Var, index, operands
+from graphc.ir.graph import Node, Value
+from graphc.ir.loops import Let, Stmt
+from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View, row_major
+from graphc.schedule.kernels import Kernel, PointKernel, refine, reduction_axes
+from graphc.schedule.storage import Role
+
+#: An expression of more parts than this gets a name of its own.
+_MAX_PARTS = 8
+
+
+class Names:
+    """Fresh C identifiers, numbered by prefix: the only maker of names."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def fresh(self, prefix: str) -> str:
+        n = self._next.get(prefix, 0)
+        self._next[prefix] = n + 1
+        return f"{prefix}{n}"
+
+
+@dataclass(slots=True)
+class Axis:
+    """A loop over consecutive refined axes [first, last), with the variable that counts it."""
+
+    first: int
+    last: int
+    position: Expr
+
+
+class Scope:
+    """A loop body under construction: its statements, and the values already computed there."""
+
+    def __init__(self, body: list[Stmt]):
+        self.body = body
+        self.values: dict[object, Expr] = {}
+
+
+class Points:
+    """Computes members at the current point. `arrays` names the memory of every root; `mutable`
+    are the roots whose memory the kernel also writes: they are read into a variable before
+    anything is stored.
+    """
+
+    def __init__(
+        self, kernel: Kernel, arrays: Mapping[Value, str], mutable: set[Value], names: Names
+    ):
+        self.kernel = kernel
+        self.storage = kernel.storage
+        self.arrays = arrays
+        self.mutable = mutable
+        self.names = names
+        self.scopes: list[Scope] = []
+        self.axes: list[Axis] = []
+        self.level_of: dict[str, int] = {}
+        self.uses = self._count_uses()
+
+    def _count_uses(self) -> dict[Node, int]:
+        uses: dict[Node, int] = {}
+        for node in self.kernel.nodes:
+            for member in self.kernel.member_inputs(node):
+                uses[member] = uses.get(member, 0) + 1
+            if any(v in self.arrays for v in node.outputs):
+                uses[node] = uses.get(node, 0) + 1
+        return uses
+
+    # Scopes: the body of the function, of the loop over rows, of the loop over a row.
+
+    def enter(self, body: list[Stmt], counters: Sequence[Var] = ()) -> None:
+        self.scopes.append(Scope(body))
+        for counter in counters:
+            self.level_of[counter.name] = len(self.scopes) - 1
+
+    def leave(self) -> None:
+        self.scopes.pop()
+
+    @property
+    def depth(self) -> int:
+        return len(self.scopes) - 1
+
+    def level(self, expr: Expr) -> int:
+        """The outermost scope in which an expression can be computed."""
+        deepest, stack = 0, [expr]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, Var):
+                deepest = max(deepest, self.level_of.get(part.name, 0))
+            stack.extend(operands(part))
+        return deepest
+
+    def bind(self, expr: Expr, prefix: str = "s", level: int | None = None) -> Expr:
+        """Gives an expression a name in the outermost scope where it is defined."""
+        if isinstance(expr, (Const, Var)):
+            return expr
+        level = self.level(expr) if level is None else level
+        var = Var(expr.dtype, self.names.fresh(prefix))
+        self.level_of[var.name] = level
+        self.scopes[level].body.append(Let(var, expr))
+        return var
+
+    # Positions.
+
+    def offset(self, strides: Sequence[int], start: int = 0) -> Expr:
+        """The offset of an access, given its strides over the refined axes."""
+        total: Expr = index(0)
+        for axis in self.axes:
+            step = self._merged(axis, strides)
+            if step is not None:
+                total = total + axis.position * step
+                continue
+            for d in range(axis.first, axis.last):
+                if strides[d]:
+                    total = total + self.position(d) * strides[d]
+        return total + start
+
+    def _merged(self, axis: Axis, strides: Sequence[int]) -> int | None:
+        """The one stride of a loop over several axes, where they lie as one."""
+        dims = self.dims
+        moving = [d for d in range(axis.first, axis.last) if dims[d] > 1]
+        for a, b in zip(moving, moving[1:], strict=False):
+            if strides[a] != strides[b] * dims[b]:
+                return None
+        return strides[moving[-1]] if moving else 0
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        assert isinstance(self.kernel, PointKernel)
+        return self.kernel.dims
+
+    def position(self, d: int) -> Expr:
+        """The position along one refined axis."""
+        axis = next(a for a in self.axes if a.first <= d < a.last)
+        inner = 1
+        for e in range(d + 1, axis.last):
+            inner *= self.dims[e]
+        at = axis.position // inner
+        outer = 1
+        for e in range(axis.first, d):
+            outer *= self.dims[e]
+        if outer > 1:
+            at = at % self.dims[d]
+        if isinstance(at, (Var, Const)):
+            return at
+        key = ("position", d)
+        level = self.level(at)
+        known = self.scopes[level].values.get(key) if level < len(self.scopes) else None
+        if known is None:
+            known = self.scopes[level].values[key] = self.bind(at, "j")
+        return known
+
+    def coordinates(self, shape: tuple[int, ...], dims: Sequence[int]) -> Index:
+        """The position of the current point in a shape that the leading axes `dims` refine."""
+        steps = [refine(_axis_steps(shape, a), dims) for a in range(len(shape))]
+        result = []
+        for moves in steps:
+            at: Expr = index(0)
+            for d, step in enumerate(moves):
+                if step:
+                    at = at + self.position(d) * step
+            result.append(at)
+        return tuple(result)
+
+    # Values.
+
+    def member(self, node: Node) -> Expr:
+        """The value of a member at the current point."""
+        for scope in reversed(self.scopes):
+            known = scope.values.get(node)
+            if known is not None:
+                return known
+        expr = self.expression(node)
+        return self.keep(node, expr)
+
+    def keep(self, node: Node, expr: Expr) -> Expr:
+        """Remembers a member's value, under a name where it is used again or is large."""
+        if self.uses.get(node, 0) > 1 or _parts(expr) > _MAX_PARTS:
+            expr = self.bind(expr, level=self.depth)
+        self.scopes[self.depth].values[node] = expr
+        return expr
+
+    def define(self, node: Node, expr: Expr) -> None:
+        """Sets a member's value for the current scope."""
+        self.scopes[self.depth].values[node] = expr
+
+    def expression(self, node: Node) -> Expr:
+        spec = self.storage.spec[node]
+        if isinstance(spec, Scalar):
+            return spec.body(*[self.operand(node, v) for v in node.inputs])
+        assert isinstance(spec, Pointwise)
+        return spec.body(self.here(node), lambda k, i: self.read(node.inputs[k], i))
+
+    def here(self, node: Node) -> Index:
+        """The current point in a member's own coordinates."""
+        kernel = self.kernel
+        assert isinstance(kernel, PointKernel)
+        dims = kernel.dims if kernel.is_full(node) else kernel.dims[: kernel.row_axis]
+        return self.coordinates(node.types[0].shape, dims)
+
+    def operand(self, node: Node, value: Value) -> Expr:
+        """The element of an input that belongs to the current point of a member."""
+        member = self.kernel.member_of(value)
+        if member is not None:
+            return self.member(member)
+        place = self.storage.places.get(value)
+        if place is None:
+            return self.free(value, self._lazy_here(node, value))
+        assert isinstance(self.kernel, PointKernel)
+        strides = self.kernel.strides(node, place.strided)
+        return self.load(place.root, self.offset(strides, place.strided.offset))
+
+    def _lazy_here(self, node: Node, value: Value) -> Index:
+        if self.storage.is_uniform(value):
+            return tuple(index(0) for _ in value.shape)
+        return self.here(node)
+
+    def fold_operand(self, fold: Node) -> Expr:
+        """The element that a reduction folds at the current point."""
+        value = fold.inputs[0]
+        member = self.kernel.member_of(value)
+        if member is not None:
+            return self.member(member)
+        kernel = self.kernel
+        assert isinstance(kernel, PointKernel)
+        place = self.storage.places.get(value)
+        spec = self.storage.spec[fold]
+        assert isinstance(spec, Reduce)
+        if place is not None:
+            strides = kernel.fold_strides(fold)
+            return self.load(place.root, self.offset(strides, place.strided.offset))
+        ordered = reduction_axes(spec, Strided.contiguous(value.shape))
+        at = self.coordinates(ordered.shape, kernel.dims)
+        axes = {s: k for k, s in enumerate(ordered.strides)}
+        own = row_major(value.shape)
+        del axes, own
+        order = _reduction_order(spec, len(value.shape))
+        return self.free(value, tuple(at[order.index(a)] for a in range(len(value.shape))))
+
+    def load(self, root: Value, offset: Expr) -> Expr:
+        """One element of a root; what does not move in a loop is read before it."""
+        expr = Load(root.dtype, self.arrays[root], offset)
+        level = self.level(offset)
+        key = (root, _text_key(offset))
+        for scope in self.scopes[level:]:
+            known = scope.values.get(key)
+            if known is not None:
+                return known
+        if root in self.mutable:
+            level = self.depth
+        elif level == self.depth:
+            return expr
+        bound = self.bind(expr, "c", level)
+        self.scopes[level].values[key] = bound
+        return bound
+
+    def read(self, value: Value, at: Index) -> Expr:
+        """Element `at` of a value in memory, or of a free one."""
+        place = self.storage.places.get(value)
+        if place is None:
+            return self.free(value, at)
+        offset: Expr = index(place.strided.offset)
+        for k, stride in zip(at, place.strided.strides, strict=True):
+            offset = offset + k * stride
+        return Load(place.root.dtype, self.arrays[place.root], offset)
+
+    def free(self, value: Value, at: Index) -> Expr:
+        """Element `at` of a value that is computed wherever it is read."""
+        node = value.node
+        if self.storage.role[node] is not Role.FREE:
+            return self.read(value, at)
+        spec: Spec = self.storage.spec[node]
+        if isinstance(spec, View):
+            return self.free(node.inputs[0], spec.index(at))
+        if isinstance(spec, Scalar):
+            return spec.body(*[self.free(v, at) for v in node.inputs])
+        assert isinstance(spec, Pointwise)
+        return spec.body(at, lambda k, i: self.free(node.inputs[k], i))
+
+
+def _reduction_order(spec: Reduce, ndim: int) -> list[int]:
+    last = max(spec.axes)
+    return [*(a for a in range(last) if a not in spec.axes), *spec.axes, *range(last + 1, ndim)]
+
+
+def _axis_steps(shape: tuple[int, ...], axis: int) -> Strided:
+    """Counts along one axis of a shape."""
+    return Strided(shape, tuple(int(a == axis) for a in range(len(shape))))
+
+
+def _parts(expr: Expr) -> int:
+    count, stack = 0, [expr]
+    while stack and count <= _MAX_PARTS:
+        part = stack.pop()
+        count += 1
+        if not isinstance(part, Load):
+            stack.extend(operands(part))
+    return count
+
+
+def _text_key(expr: Expr) -> str:
+    from graphc.codegen.emit_c import expression
+
+    return expression(expr)
+
+
+def store_dtype(dtype: DType) -> DType:
+    return dtype if dtype is not INDEX else INDEX
+
+
+Build = Callable[[], None]

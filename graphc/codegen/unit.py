@@ -1,0 +1,315 @@
+"""The whole C file of a step: kernels once each, then the entry function that calls them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from graphc.codegen import emit_c
+from graphc.codegen.columns import columns_body
+from graphc.codegen.kernel import Arguments
+from graphc.codegen.loops import loops_body
+from graphc.codegen.product import product_body, tile_function
+from graphc.codegen.single import single_body
+from graphc.dtypes import TensorType
+from graphc.ir.graph import Node
+from graphc.ir.loops import Function, Stmt
+from graphc.ir.spec import Table
+from graphc.schedule.kernels import Columns, Kernel, Loops, Product, Single
+from graphc.schedule.program import Buffer, Memory, Program
+
+_BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
+    Loops: loops_body,
+    Columns: columns_body,
+    Product: product_body,
+    Single: single_body,
+}
+#: Calls in one function: a larger one makes the C compiler slow.
+_CALLS = 400
+
+
+@dataclass(slots=True)
+class KernelText:
+    """A kernel as C: the function that computes it (shared by equal kernels) and its call."""
+
+    kernel: Kernel
+    name: str
+    text: str
+    call: str
+
+
+@dataclass(slots=True)
+class Unit:
+    """A generated C file in parts. `names` are the runtime's functions that it uses."""
+
+    kernels: list[KernelText]
+    functions: dict[str, str] = field(default_factory=dict)
+    definitions: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    entry: str = ""
+    header: str = ""
+    names: list[str] = field(default_factory=list)
+
+
+def generate(program: Program) -> Unit:
+    unit = Unit([])
+    by_text: dict[str, str] = {}
+    for kernel in program.kernels:
+        unit.kernels.append(_kernel(kernel, program, by_text, unit))
+    unit.tables = _tables(program)
+    unit.entry = _entry(program, unit)
+    unit.header = _header(program, unit)
+    text = "\n".join([*unit.definitions, *unit.functions.values(), unit.entry])
+    unit.names = sorted(set(re.findall(r"\b(?:gx|GX)_\w+", text)))
+    return unit
+
+
+def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Unit) -> KernelText:
+    arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
+    body = _BODIES[type(kernel)](kernel, arguments)
+    if isinstance(kernel, Product):
+        _, definition = tile_function(kernel)
+        if definition not in unit.definitions:
+            unit.definitions.append(definition)
+    function = Function("?", [a.param for a in arguments.list], body)
+    text = emit_c.function(function)
+    name = by_text.get(text)
+    if name is None:
+        name = f"k{len(by_text):02d}_{_suffix(kernel)}"
+        by_text[text] = name
+        function.name = name
+        function.comment = _comment(kernel, arguments)
+        unit.functions[name] = emit_c.function(function)
+    call = f"{name}({', '.join([*[_pointer(a.buffer, a.param.dtype.c) for a in arguments.list], 't'])});"
+    return KernelText(kernel, name, unit.functions[name], call)
+
+
+def _suffix(kernel: Kernel) -> str:
+    """The kernel's most telling operators, for its name."""
+    names = list(dict.fromkeys(n.op.name for n in kernel.nodes))
+    head = names[:1] + [n for n in names[-2:] if n not in names[:1]]
+    return re.sub(r"\W", "_", "_".join(head))
+
+
+def _comment(kernel: Kernel, arguments: Arguments) -> list[str]:
+    lines = _fused(kernel)
+    seen: set[str] = set()
+    for value, name in arguments.names.items():
+        role = "writes" if value in kernel.writes else "reads"
+        key = f"{name}{role}"
+        if key not in seen:
+            seen.add(key)
+            lines.append(f"  {name:3} {role} {_c_comment(str(value.type))}")
+    sites = list(dict.fromkeys(str(n.meta.site) for n in kernel.nodes if n.meta.site))
+    if sites:
+        shown = ", ".join(sites[:6]) + (", …" if len(sites) > 6 else "")
+        lines.append(f"from {_c_comment(shown)}")
+    return lines
+
+
+def _fused(kernel: Kernel) -> list[str]:
+    """The operators of a kernel, with repeats counted, a line of at most 90 characters each."""
+    counts: dict[str, int] = {}
+    for node in kernel.nodes:
+        counts[node.op.name] = counts.get(node.op.name, 0) + 1
+    words = [n if c == 1 else f"{c} {n}" for n, c in counts.items()]
+    lines = [""]
+    for k, word in enumerate(words):
+        text = word + (", " if k + 1 < len(words) else "")
+        if len(lines[-1]) + len(text) > 90:
+            lines.append("")
+        lines[-1] += text
+    return lines
+
+
+def _c_comment(text: str) -> str:
+    """Text of a user's made safe inside a comment: printable ASCII, no comment ends or begins."""
+    safe = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in text[:200])
+    return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
+
+
+def _pointer(buffer: Buffer, c_type: str) -> str:
+    match buffer.memory:
+        case Memory.INPUT:
+            return f"s->in[{buffer.index}]"
+        case Memory.OUTPUT:
+            return f"s->out[{buffer.index}]"
+        case Memory.TABLE:
+            return f"table{buffer.index}"
+        case _:
+            if c_type == "uint8_t":
+                return f"s->arena + {buffer.offset}"
+            return f"({c_type} *)(s->arena + {buffer.offset})"
+
+
+def _tables(program: Program) -> list[str]:
+    tables = []
+    for value, buffer in program.buffers.items():
+        if buffer.memory is Memory.TABLE:
+            tables.append(_table(value.node, buffer.index))
+    return tables
+
+
+def _table(node: Node, index: int) -> str:
+    spec = node.op.spec(*[v.type for v in node.inputs])
+    assert isinstance(spec, Table)
+    import numpy as np
+
+    dtype = node.types[0].dtype
+    values = np.frombuffer(spec.data, dtype.numpy)
+    words = [emit_c.literal(v, dtype) for v in values] or ["0"]
+    lines = [f"/* {node.types[0]} */", f"static const {dtype.c} table{index}[{len(words)}] = {{"]
+    line = "   "
+    for word in words:
+        if len(line) + len(word) > 95:
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    return "\n".join([*lines, line, "};"]) + "\n"
+
+
+def _entry(program: Program, unit: Unit) -> str:
+    """The functions that call the kernels in order, a barrier where data crosses threads."""
+    calls = _calls(program, unit)
+    parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)] or [[]]
+    text = _ENTRY_TYPES
+    names = []
+    for k, part in enumerate(parts):
+        name = "step_region" if len(parts) == 1 else f"step_part{k}"
+        names.append(name)
+        text += f"static void {name}(void *context, gx_thread t)\n{{\n"
+        text += "    const gx_step *const s = context;\n"
+        text += "".join(f"    {line}\n" for line in part)
+        text += "    (void)s;\n    (void)t;\n" if not part else ""
+        text += "}\n\n"
+    if len(parts) > 1:
+        text += "static void step_region(void *context, gx_thread t)\n{\n"
+        text += "".join(f"    {name}(context, t);\n" for name in names) + "}\n\n"
+    return text + _ENTRY.format(threads=program.threads, arena=program.plan.peak)
+
+
+_ENTRY_TYPES = """\
+/* The memory of one call: arguments, results, and the arena of everything between. */
+typedef struct {
+    void *const *in;
+    void *const *out;
+    uint8_t *arena;
+} gx_step;
+
+"""
+
+_ENTRY = """\
+/* Runs one step. in: the arguments' arrays, out: the results' (see the table above; a donated
+ * argument's result is written over it). arena: {arena} bytes, aligned to 64. Returns 0, or an
+ * error number of the thread pool. */
+GX_EXPORT int graphc_step(void *const *in, void *const *out, void *arena, const gx_runtime *runtime)
+{{
+    gx_step step = {{in, out, arena}};
+    return gx_run(runtime, step_region, &step, {threads});
+}}
+"""
+
+
+def _calls(program: Program, unit: Unit) -> list[str]:
+    lines: list[str] = []
+    hazards = _Hazards()
+    single = program.threads == 1
+    for text in unit.kernels:
+        kernel = text.kernel
+        reads = [program.buffers[v] for v in kernel.reads]
+        writes = [program.buffers[v] for v in kernel.writes]
+        work = program.workspaces.get(kernel)
+        if work is not None:
+            writes.append(work)
+        if not single and hazards.conflict(reads, writes):
+            lines.append("gx_barrier_wait(t);")
+            hazards.clear()
+        if kernel.synchronizes:
+            hazards.clear()
+        hazards.add(reads, writes)
+        lines.append(text.call)
+    for copy in program.copies:
+        if not single and hazards.conflict([copy.source], [copy.target]):
+            lines.append("gx_barrier_wait(t);")
+            hazards.clear()
+        hazards.add([copy.source], [copy.target])
+        source, target = _pointer(copy.source, "uint8_t"), _pointer(copy.target, "uint8_t")
+        lines.append(f"if (t.id == 0) memcpy({target}, {source}, {copy.target.nbytes});")
+    return lines
+
+
+class _Hazards:
+    """What was read and written since the last barrier. A kernel that touches it as another
+    thread may have left it has to wait.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.read: list[tuple[object, int, int]] = []
+        self.written: list[tuple[object, int, int]] = []
+
+    def add(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
+        self.read.extend(map(_extent, reads))
+        self.written.extend(map(_extent, writes))
+
+    def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
+        return any(
+            _overlap(_extent(b), other) for b in reads for other in self.written
+        ) or any(
+            _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
+        )
+
+
+def _extent(buffer: Buffer) -> tuple[object, int, int]:
+    if buffer.memory in (Memory.ARENA, Memory.WORKSPACE):
+        return ("arena", buffer.offset, buffer.offset + buffer.nbytes)
+    return ((buffer.memory, buffer.index), 0, buffer.nbytes)
+
+
+def _overlap(a: tuple[object, int, int], b: tuple[object, int, int]) -> bool:
+    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
+
+
+def _header(program: Program, unit: Unit) -> str:
+    """The comment at the head of the file: signature, counts, the arena's table."""
+    graph = program.graph
+    lines = ["A training step compiled by graphc.", ""]
+    donated = {j: i for i, j in graph.donated.items()}
+    for i, value in enumerate(graph.inputs):
+        label = getattr(value.node.op, "label", "")
+        lines.append(f"  in[{i}]   {_typed(value.type)}  {_c_comment(label)}")
+    names = graph.output_names or [""] * len(graph.outputs)
+    for j, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
+        where = f"written over in[{donated[j]}]" if j in donated else ""
+        lines.append(f"  out[{j}]  {_typed(value.type)}  {_c_comment(name)}  {where}".rstrip())
+    naive = sum(v.type.nbytes for k in program.kernels for v in k.writes)
+    lines += [
+        "",
+        f"{len(program.kernels)} kernels in {len(unit.functions)} functions."
+        f" Arena: {program.plan.peak} bytes; without reuse {naive}.",
+        "",
+        "Arena slots: offset, bytes, first and last kernel that use it",
+    ]
+    slots = sorted(program.arena_buffers, key=lambda b: (b.offset, b.first))
+    for b in slots[:200]:
+        what = str(b.values[-1].type) if b.values else "workspace"
+        lines.append(f"  {b.offset:>10} {b.nbytes:>10}  {b.first:>4}..{b.last - 1:<4} {what}")
+    if len(slots) > 200:
+        lines.append(f"  … and {len(slots) - 200} more")
+    return "/* " + "\n * ".join(lines).replace("\n *  ", "\n *  ") + " */\n"
+
+
+def _typed(type: TensorType) -> str:
+    return f"{type!s:24}"
+
+
+def source(unit: Unit, runtime: str) -> str:
+    """The text of the file, given the text of the runtime's functions that it uses."""
+    parts = [unit.header, runtime, "\n".join(unit.definitions), *unit.tables]
+    parts += [*unit.functions.values(), unit.entry]
+    return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
+
+

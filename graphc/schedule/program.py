@@ -1,0 +1,156 @@
+"""A program: kernels in order, and for every value the memory that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from graphc.ir.graph import Graph, Value
+from graphc.schedule import arena
+from graphc.schedule.fuse import fuse
+from graphc.schedule.kernels import Kernel, make_kernels
+from graphc.schedule.layouts import choose_layouts
+from graphc.schedule.storage import Role, Storage
+
+#: Every buffer begins at a multiple of this many bytes.
+ALIGNMENT = 64
+
+
+class Memory(Enum):
+    INPUT = "input"
+    OUTPUT = "output"
+    TABLE = "table"
+    ARENA = "arena"
+    WORKSPACE = "workspace"
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory that holds one value after another. `index` numbers inputs, outputs and tables;
+    the lifetime [first, last) in steps matters for the arena.
+    """
+
+    memory: Memory
+    index: int
+    nbytes: int
+    values: list[Value] = field(default_factory=list)
+    first: int = 0
+    last: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CopyBack:
+    """A donated input whose old value is still needed when the new one is computed: the new value
+    waits in `source` and is copied at the end.
+    """
+
+    source: Buffer
+    target: Buffer
+
+
+@dataclass(eq=False)
+class Program:
+    """Kernels in order; `buffers` of all roots, `workspaces` of kernels; the planned arena."""
+
+    graph: Graph
+    kernels: list[Kernel]
+    buffers: dict[Value, Buffer]
+    workspaces: dict[Kernel, Buffer]
+    copies: list[CopyBack]
+    threads: int
+    plan: arena.ArenaPlan
+
+    @property
+    def arena_buffers(self) -> list[Buffer]:
+        return _in_arena(self.buffers.values(), self.workspaces.values())
+
+
+def schedule(graph: Graph, isa: str, threads: int) -> Program:
+    """Fuses, orders and places an optimized graph for an instruction set and a thread count."""
+    storage = Storage(graph, choose_layouts(graph))
+    kernels = make_kernels(graph, storage, fuse(graph, storage), isa)
+    assignment = _Assignment(graph, storage, kernels)
+    workspaces = {}
+    for step, kernel in enumerate(kernels):
+        size = kernel.workspace.total(threads)
+        if size:
+            workspaces[kernel] = Buffer(Memory.WORKSPACE, step, size, [], step, step + 1)
+    placed = _in_arena(assignment.buffers.values(), workspaces.values())
+    plan = arena.plan([arena.Lifetime(b.nbytes, b.first, b.last) for b in placed], ALIGNMENT)
+    for buffer, offset in zip(placed, plan.offsets, strict=True):
+        buffer.offset = offset
+    return Program(
+        graph, kernels, assignment.buffers, workspaces, assignment.copies, threads, plan
+    )
+
+
+def _in_arena(*groups) -> list[Buffer]:
+    unique = dict.fromkeys(b for group in groups for b in group)
+    return [b for b in unique if b.memory in (Memory.ARENA, Memory.WORKSPACE)]
+
+
+class _Assignment:
+    """Gives every root a buffer; a value may take over the memory of one that ends with it."""
+
+    def __init__(self, graph: Graph, storage: Storage, kernels: Sequence[Kernel]):
+        self.graph = graph
+        self.kernels = kernels
+        self.buffers: dict[Value, Buffer] = {}
+        self.copies: list[CopyBack] = []
+        self.last_read: dict[Value, int] = {}
+        for step, kernel in enumerate(kernels):
+            for root in kernel.reads:
+                self.last_read[root] = step
+        self.output = {v: j for j, v in enumerate(graph.outputs)}
+        self.donor = {j: i for i, j in graph.donated.items()}
+        for i, value in enumerate(graph.inputs):
+            self.buffers[value] = Buffer(Memory.INPUT, i, value.type.nbytes, [value])
+        tables = 0
+        for node in graph.nodes:
+            value = node.outputs[0]
+            if storage.role[node] is Role.GIVEN and value not in self.buffers:
+                self.buffers[value] = Buffer(Memory.TABLE, tables, value.type.nbytes, [value])
+                tables += 1
+        for step, kernel in enumerate(kernels):
+            taken: set[Value] = set()
+            for value in kernel.writes:
+                self.buffers[value] = self._buffer(value, step, kernel, taken)
+
+    def _buffer(self, value: Value, step: int, kernel: Kernel, taken: set[Value]) -> Buffer:
+        j = self.output.get(value)
+        if j is not None:
+            return self._output(value, j, step, kernel, taken)
+        end = self.last_read.get(value, step) + 1
+        for root in kernel.reads:
+            buffer = self.buffers[root]
+            if (
+                buffer.memory is Memory.ARENA
+                and self.last_read[root] == step
+                and root not in taken
+                and buffer.values[-1] is root
+                and kernel.may_overwrite(root, value)
+            ):
+                taken.add(root)
+                buffer.values.append(value)
+                buffer.last = end
+                return buffer
+        return Buffer(Memory.ARENA, 0, value.type.nbytes, [value], step, end)
+
+    def _output(
+        self, value: Value, j: int, step: int, kernel: Kernel, taken: set[Value]
+    ) -> Buffer:
+        donor = self.donor.get(j)
+        if donor is None:
+            return Buffer(Memory.OUTPUT, j, value.type.nbytes, [value])
+        old = self.graph.inputs[donor]
+        target = self.buffers[old]
+        last = self.last_read.get(old, -1)
+        if old not in taken and (last < step or (last == step and kernel.may_overwrite(old, value))):
+            taken.add(old)
+            target.values.append(value)
+            return target
+        source = Buffer(Memory.ARENA, 0, value.type.nbytes, [value], step, len(self.kernels) + 1)
+        self.copies.append(CopyBack(source, target))
+        return source

@@ -1,0 +1,28 @@
+#ifndef GX_INDEX_H
+#define GX_INDEX_H
+/* Positions.
+ *
+ * SPDX-License-Identifier: MIT-0 */
+
+#include <stdint.h>
+
+/* What a program shows to its callers; everything else stays inside. */
+#if defined(_WIN32)
+#define GX_EXPORT __declspec(dllexport)
+#else
+#define GX_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* A user's index made safe: a negative one counts from the end; what is still outside an axis of n
+ * elements becomes the nearest element. */
+static inline int64_t gx_position(int64_t i, int64_t n) {
+  if (i < 0)
+    i += n;
+  return i < 0 ? 0 : i < n ? i : n - 1;
+}
+
+static inline int64_t gx_smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+#endif
