@@ -263,7 +263,8 @@ class Graph:
 
     def map(self, rewrite: Rewrite) -> Graph:
         """Rebuilds the graph in order. `rewrite(node, inputs)` gives the values that stand for the
-        node's results (of the same types), or None to keep the node on its new inputs.
+        node's results (of the same types), or None to keep the node on its new inputs. The inputs
+        are of the new graph; a result may also be an earlier value of this one, for its new self.
 
         From the first change on every node is made anew, so that the order of serial numbers stays
         the written order. A graph in which nothing changes is returned as it is.
@@ -277,7 +278,7 @@ class Graph:
                 rewritten = rewrite(node, inputs)
                 if rewritten is not None:
                     changed = True
-                    values = rewritten
+                    values = [new.get(v, v) for v in rewritten]
                 elif changed:
                     values = node.with_inputs(inputs).outputs
             for old, value in zip(node.outputs, values, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from types import CodeType, FrameType
 
@@ -69,3 +70,12 @@ def located(message: str, site: Site | None = None) -> str:
     """An error message with the user's line at its end: `…   (model.py:12)`."""
     where = site or here()
     return message if where is None else f"{message}   ({where})"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """A warning at the user's line."""
+    where = here()
+    if where is None:
+        warnings.warn(message, category, stacklevel=2)
+    else:
+        warnings.warn_explicit(located(message, where), category, where.filename, where.line)

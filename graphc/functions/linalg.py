@@ -1,0 +1,87 @@
+"""Linear algebra: the Array API's `linalg` namespace."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc import ops
+from graphc.errors import ShapeError
+from graphc.functions import elementwise, reductions
+from graphc.functions.linear_algebra import matmul, outer, tensordot, vecdot
+from graphc.functions.promotion import as_tensor, as_value, axis_tuple
+from graphc.functions.shape import matrix_transpose
+from graphc.ir.graph import Value
+from graphc.ir.site import located
+from graphc.tensor import Tensor
+
+__all__ = [
+    "diagonal", "matmul", "matrix_norm", "matrix_transpose", "outer", "tensordot", "trace",
+    "vecdot", "vector_norm",
+]  # fmt: skip
+
+
+def vector_norm(
+    x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2
+) -> Tensor:
+    """The norm (Σ |x|^ord)^(1/ord) over `axis`; `ord` may be 0 (how many are not zero), inf or
+    -inf. The gradient of the 2-norm at 0 is NaN; see `nn.safe_norm`.
+    """
+    x = as_tensor(x)
+    axes = axis_tuple(axis, x.ndim, "vector_norm")
+    if ord == 2:
+        return elementwise.sqrt(reductions.sum(elementwise.square(x), axis=axes, keepdims=keepdims))
+    size = elementwise.abs(x)
+    if ord == math.inf:
+        return reductions.max(size, axis=axes, keepdims=keepdims)
+    if ord == -math.inf:
+        return reductions.min(size, axis=axes, keepdims=keepdims)
+    if ord == 0:
+        there = elementwise.astype(elementwise.not_equal(x, 0), x.dtype)
+        return reductions.sum(there, axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return reductions.sum(size, axis=axes, keepdims=keepdims)
+    total = reductions.sum(elementwise.pow(size, float(ord)), axis=axes, keepdims=keepdims)
+    return elementwise.pow(total, 1.0 / float(ord))
+
+
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
+    """The norm of the matrices in the last two axes: "fro", or 1, -1, inf, -inf (the largest or
+    smallest column or row sum of absolute values).
+    """
+    x = as_tensor(x)
+    if x.ndim < 2:
+        raise ShapeError(located(f"matrix_norm({x.type}): at least 2 axes required"))
+    if ord == "fro":
+        return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+    along = {1: -2, -1: -2, math.inf: -1, -math.inf: -1}.get(ord)
+    if along is None:
+        raise ShapeError(
+            located(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, got {ord!r}")
+        )
+    sums = reductions.sum(elementwise.abs(x), axis=along, keepdims=True)
+    choose = reductions.max if ord > 0 else reductions.min
+    return choose(sums, axis=(-2, -1), keepdims=keepdims)
+
+
+def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
+    """The diagonal of the last two axes, `offset` places to the right of the main one."""
+    return Tensor(_diagonal(as_value(x), offset))
+
+
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
+    """The sum of the diagonal of the last two axes."""
+    return reductions.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
+
+
+def _diagonal(x: Value, offset: int) -> Value:
+    """Of the flattened matrix every (columns + 1)-th element: an index map."""
+    if len(x.shape) < 2:
+        raise ShapeError(located(f"diagonal({x.type}): at least 2 axes required"))
+    *lead, m, n = x.shape
+    row, column = max(-offset, 0), max(offset, 0)
+    length = max(min(m - row, n - column), 0)
+    flat = ops.reshape(x, (*lead, m * n))
+    start = row * n + column if length else 0
+    starts, steps = (*(0,) * len(lead), start), (*(1,) * len(lead), n + 1)
+    return ops.slice(flat, starts, (*lead, length), steps)

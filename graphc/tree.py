@@ -1,0 +1,115 @@
+"""Pytrees: nested dicts, lists, tuples, namedtuples and dataclasses of leaves; None is empty.
+
+Dict keys are taken in sorted order. A dataclass's fields are its children, except those declared
+with `metadata={"static": True}` or `init=False`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import optree
+
+from graphc.dtypes import DType, TensorType
+
+NAMESPACE = "graphc"
+TreeSpec: TypeAlias = optree.PyTreeSpec
+
+#: Dataclasses that are values, not containers.
+_LEAVES = (TensorType, DType)
+_registered: set[type] = set()
+
+
+def flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
+    """The leaves in order, and the structure."""
+    return optree.tree_flatten(tree, is_leaf=_is_leaf, namespace=NAMESPACE)
+
+
+def unflatten(treedef: TreeSpec, leaves: Sequence[Any]) -> Any:
+    return optree.tree_unflatten(treedef, leaves)
+
+
+def leaves(tree: Any) -> list[Any]:
+    return flatten(tree)[0]
+
+
+def structure(tree: Any) -> TreeSpec:
+    return flatten(tree)[1]
+
+
+def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """The tree of `function(leaf, …)`; `rest` have the same structure."""
+    flat, treedef = flatten(tree)
+    others = [treedef.flatten_up_to(t) for t in rest]
+    return unflatten(treedef, [function(*group) for group in zip(flat, *others, strict=True)])
+
+
+def paths(treedef: TreeSpec, root: str) -> list[str]:
+    """Each leaf's place as Python would write it: `args[0]["params"]["w1"]`."""
+    return [
+        root + "".join(_step(entry) for entry in accessor)
+        for accessor in optree.treespec_accessors(treedef)
+    ]
+
+
+def broadcast_prefix(prefix: Any, treedef: TreeSpec) -> list[Any]:
+    """One entry per leaf of a structure from a tree that may end early: an entry stands for all
+    the leaves below it. Entries may be None. Raises ValueError where the structures differ.
+    """
+    whole = unflatten(treedef, range(treedef.num_leaves))
+    spread = [None] * treedef.num_leaves
+    _spread(prefix, whole, spread)
+    return spread
+
+
+def _spread(prefix: Any, part: Any, spread: list[Any]) -> None:
+    if prefix is None or not isinstance(prefix, (tuple, list, dict)):
+        for position in leaves(part):
+            spread[position] = prefix
+        return
+    same = type(prefix) is type(part) and len(prefix) == len(part)
+    if not same or (isinstance(prefix, dict) and prefix.keys() != part.keys()):
+        raise ValueError(f"{prefix!r} is not a prefix of the structure {structure(part)}")
+    for key in prefix if isinstance(prefix, dict) else range(len(prefix)):
+        _spread(prefix[key], part[key], spread)
+
+
+def _step(entry: Any) -> str:
+    if isinstance(entry, (optree.NamedTupleEntry, optree.DataclassEntry)):
+        return f".{entry.field}"
+    if isinstance(entry.entry, str):
+        return f"[{json.dumps(entry.entry, ensure_ascii=False)}]"
+    return f"[{entry.entry!r}]"
+
+
+def _is_leaf(node: Any) -> bool:
+    kind = type(node)
+    if kind in _LEAVES:
+        return True
+    if kind not in _registered and dataclasses.is_dataclass(kind):
+        _register(kind)
+    return False
+
+
+def _register(kind: type) -> None:
+    """Makes optree look into a dataclass, at its first appearance."""
+    fields = [f for f in dataclasses.fields(kind) if f.init]
+    static = [f.name for f in fields if f.metadata.get("static")]
+    children = [f.name for f in fields if not f.metadata.get("static")]
+
+    def take(instance: Any) -> tuple[tuple, tuple, tuple]:
+        fixed = tuple(getattr(instance, name) for name in static)
+        return tuple(getattr(instance, name) for name in children), fixed, tuple(children)
+
+    def make(fixed: tuple, values: Sequence[Any]) -> Any:
+        return kind(
+            **dict(zip(static, fixed, strict=True)), **dict(zip(children, values, strict=True))
+        )
+
+    optree.register_pytree_node(
+        kind, take, make, path_entry_type=optree.DataclassEntry, namespace=NAMESPACE
+    )
+    _registered.add(kind)
