@@ -83,9 +83,9 @@
 
 /* Tile functions by dtype: one line, GX_TILE_F32(gx_tile_f32_8x32, 8, 32), defines one. Signed
  * integers are multiplied as unsigned ones. */
-#define GX_TILE_F32(name, MR, NR) GX_TILE(name, float, gx_f32v, GX_FMA_F32, GX_ADD, MR, NR)
+#define GX_TILE_F32(name, MR, NR) GX_TILE(name, float, gx_f32v, GX_VFMA_F32, GX_ADD, MR, NR)
 
-#define GX_TILE_F64(name, MR, NR) GX_TILE(name, double, gx_f64v, GX_FMA_F64, GX_ADD, MR, NR)
+#define GX_TILE_F64(name, MR, NR) GX_TILE(name, double, gx_f64v, GX_VFMA_F64, GX_ADD, MR, NR)
 
 #define GX_TILE_I32(name, MR, NR) GX_TILE(name, int32_t, gx_u32v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
 

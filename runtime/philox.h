@@ -6,22 +6,31 @@
  *
  * SPDX-License-Identifier: MIT-0 */
 
+#include "vector.h"
+
 #include <stdint.h>
+
+/* The multipliers of the round function, and what the key grows by from round to round. */
+#define GX_PHILOX_M0 0xD2511F53u
+
+#define GX_PHILOX_M1 0xCD9E8D57u
+
+#define GX_PHILOX_W0 0x9E3779B9u
+
+#define GX_PHILOX_W1 0xBB67AE85u
 
 /* The block of the 128-bit counter whose words are counter[0] (lowest) to counter[3]. */
 static inline void gx_philox4x32(const uint32_t key[2], const uint32_t counter[4],
                                  uint32_t out[4]) {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   uint32_t k0 = key[0], k1 = key[1];
-  for (int round = 0; round < 10; round++) {
-    const uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-    const uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
+  for (int round = 0; round < 10; round++, k0 += GX_PHILOX_W0, k1 += GX_PHILOX_W1) {
+    const uint64_t p0 = (uint64_t)GX_PHILOX_M0 * c0;
+    const uint64_t p1 = (uint64_t)GX_PHILOX_M1 * c2;
     c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
     c1 = (uint32_t)p1;
     c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
     c3 = (uint32_t)p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
   }
   out[0] = c0;
   out[1] = c1;
@@ -46,15 +55,57 @@ static inline uint32_t gx_philox_word_u32(uint32_t k0, uint32_t k1, uint64_t ele
   return word & 2 ? high : low;
 }
 
+/* Blocks that gx_philox_many makes at a time: four vectors, as one alone would wait for the
+ * latency of the rounds. */
+#define GX_PHILOX_MANY (4 * GX_F64_LANES)
+
+/* GX_PHILOX_MANY blocks, from `block` on. Each 8-byte lane holds a word of one block's state in its
+ * low half; what is in the high half never matters. */
+static inline void gx_philox_many(uint32_t k0, uint32_t k1, uint64_t block, uint32_t *out) {
+  enum { lanes = GX_F64_LANES };
+  const gx_u64v m0 = GX_SPLAT(gx_u64v, (uint64_t)GX_PHILOX_M0);
+  const gx_u64v m1 = GX_SPLAT(gx_u64v, (uint64_t)GX_PHILOX_M1);
+  gx_u64v c[4][4];
+  GX_UNROLL
+  for (int i = 0; i < 4; i++) {
+    c[i][0] = GX_SPLAT(gx_u64v, block + (uint64_t)(i * lanes));
+    GX_UNROLL
+    for (int l = 1; l < lanes; l++) c[i][0][l] += (uint64_t)l;
+    c[i][1] = c[i][0] >> 32;
+    c[i][2] = c[i][3] = (gx_u64v){0};
+  }
+  GX_UNROLL
+  for (int round = 0; round < 10; round++, k0 += GX_PHILOX_W0, k1 += GX_PHILOX_W1) {
+    GX_UNROLL
+    for (int i = 0; i < 4; i++) {
+      const gx_u64v p0 = GX_MULTIPLY_LOW(c[i][0], m0);
+      const gx_u64v p1 = GX_MULTIPLY_LOW(c[i][2], m1);
+      c[i][0] = (p1 >> 32) ^ c[i][1] ^ (uint64_t)k0;
+      c[i][1] = p1;
+      c[i][2] = (p0 >> 32) ^ c[i][3] ^ (uint64_t)k1;
+      c[i][3] = p0;
+    }
+  }
+  GX_UNROLL
+  for (int i = 0; i < 4; i++) {
+    const gx_u64v low = (c[i][0] & 0xFFFFFFFFu) | c[i][1] << 32;
+    const gx_u64v high = (c[i][2] & 0xFFFFFFFFu) | c[i][3] << 32;
+    GX_V(gx_u32v, out + 4 * i * lanes) = (gx_u32v)GX_ZIP_64(low, high, 0);
+    GX_V(gx_u32v, out + (4 * i + 2) * lanes) = (gx_u32v)GX_ZIP_64(low, high, lanes / 2);
+  }
+}
+
 /* out[i] = word begin + i of the stream of key (k0, k1), for 0 <= i < n. */
 static inline void gx_philox_fill_u32(uint32_t k0, uint32_t k1, uint64_t begin, int64_t n,
                                       uint32_t *restrict out) {
   const uint32_t key[2] = {k0, k1};
-  const uint64_t end = begin + (uint64_t)n;
-  uint64_t element = begin;
-  for (; element < end && element % 4; element++) *out++ = gx_philox_word_u32(k0, k1, element);
-  for (; end - element >= 4; element += 4, out += 4) gx_philox(key, element / 4, out);
-  for (; element < end; element++) *out++ = gx_philox_word_u32(k0, k1, element);
+  int64_t i = 0;
+  for (; i < n && (begin + (uint64_t)i) % 4; i++)
+    out[i] = gx_philox_word_u32(k0, k1, begin + (uint64_t)i);
+  for (; n - i >= 4 * GX_PHILOX_MANY; i += 4 * GX_PHILOX_MANY)
+    gx_philox_many(k0, k1, (begin + (uint64_t)i) / 4, out + i);
+  for (; n - i >= 4; i += 4) gx_philox(key, (begin + (uint64_t)i) / 4, out + i);
+  for (; i < n; i++) out[i] = gx_philox_word_u32(k0, k1, begin + (uint64_t)i);
 }
 
 #endif

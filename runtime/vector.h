@@ -35,6 +35,11 @@ typedef uint64_t gx_u64v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(8)
 
 typedef uint8_t gx_u8v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(1), may_alias));
 
+/* The smallest vectors that every target with vectors has. */
+typedef float gx_f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
+
 /* The vector at the address p, an lvalue. */
 #define GX_V(type, p) (*(type *)(p))
 
@@ -45,21 +50,40 @@ typedef uint8_t gx_u8v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(1), 
  * listed nowhere here) round twice: their products agree among themselves, not with the others'. */
 #if defined(__clang__) && __has_builtin(__builtin_elementwise_fma) && \
     (defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA))
-#define GX_FMA_F32(a, b, c) __builtin_elementwise_fma(a, b, c)
-#define GX_FMA_F64(a, b, c) __builtin_elementwise_fma(a, b, c)
+#define GX_VFMA_F32(a, b, c) __builtin_elementwise_fma(a, b, c)
+#define GX_VFMA_F64(a, b, c) __builtin_elementwise_fma(a, b, c)
 #elif defined(__AVX512F__)
-#define GX_FMA_F32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4)
-#define GX_FMA_F64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4)
+#define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4)
+#define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4)
 #elif defined(__FMA__)
-#define GX_FMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
-#define GX_FMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
+#define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
+#define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#define GX_FMA_F32(a, b, c) vfmaq_f32(c, a, b)
-#define GX_FMA_F64(a, b, c) vfmaq_f64(c, a, b)
+#define GX_VFMA_F32(a, b, c) vfmaq_f32(c, a, b)
+#define GX_VFMA_F64(a, b, c) vfmaq_f64(c, a, b)
 #else
-#define GX_FMA_F32(a, b, c) ((a) * (b) + (c))
-#define GX_FMA_F64(a, b, c) ((a) * (b) + (c))
+#define GX_VFMA_F32(a, b, c) ((a) * (b) + (c))
+#define GX_VFMA_F64(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* The products, of 64 bits, of the low halves of the 8-byte lanes of a and b: one instruction, which
+ * clang finds in the plain expression and gcc does not. */
+#if defined(__clang__) || !defined(__x86_64__)
+#define GX_MULTIPLY_LOW(a, b) (((a) & 0xFFFFFFFFu) * ((b) & 0xFFFFFFFFu))
+#else
+typedef int gx_i32v __attribute__((vector_size(GX_VECTOR_BYTES)));
+typedef long long gx_i64v __attribute__((vector_size(GX_VECTOR_BYTES)));
+#if GX_VECTOR_BYTES == 64
+#define GX_MULTIPLY_LOW(a, b) \
+  (gx_u64v) __builtin_ia32_pmuludq512_mask((gx_i32v)(a), (gx_i32v)(b), (gx_i64v){0}, 255)
+#elif defined(__AVX2__)
+#define GX_MULTIPLY_LOW(a, b) (gx_u64v) __builtin_ia32_pmuludq256((gx_i32v)(a), (gx_i32v)(b))
+#elif GX_VECTOR_BYTES == 16
+#define GX_MULTIPLY_LOW(a, b) (gx_u64v) __builtin_ia32_pmuludq128((gx_i32v)(a), (gx_i32v)(b))
+#else
+#define GX_MULTIPLY_LOW(a, b) (((a) & 0xFFFFFFFFu) * ((b) & 0xFFFFFFFFu))
+#endif
 #endif
 
 /* Keeps the vector variable v in a register. Without it gcc reads a vector from memory again for
@@ -74,32 +98,28 @@ typedef uint8_t gx_u8v __attribute__((vector_size(GX_VECTOR_BYTES), aligned(1), 
  * its neighbours are addressed from it. */
 #define GX_HIDE(p) __asm__("" : "+r"(p))
 
-/* A vector of lanes picked by constants from a (numbered from 0) and b (numbered on after a). */
+/* A vector of lanes picked by constants from a (numbered from 0) and b (numbered on after a);
+ * `index` is the unsigned vector of the same lanes. */
 #if defined(__clang__)
-#define GX_SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define GX_SHUFFLE(index, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define GX_SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
+#define GX_SHUFFLE(index, a, b, ...) __builtin_shuffle(a, b, (index){__VA_ARGS__})
 #endif
 
-/* (a[h], b[h], a[h+1], b[h+1], ...) of vectors of 4-byte lanes; h is 0 or half the lanes. */
+/* (a[h], b[h], a[h+1], b[h+1], ...), h = 0 or half the lanes, of vectors of 4-byte and of 8-byte
+ * lanes. */
 #if GX_VECTOR_BYTES == 64
 #define GX_ZIP_32(a, b, h) \
   GX_SHUFFLE(gx_u32v, a, b, h, h + 16, h + 1, h + 17, h + 2, h + 18, h + 3, h + 19, h + 4, \
              h + 20, h + 5, h + 21, h + 6, h + 22, h + 7, h + 23)
-#elif GX_VECTOR_BYTES == 32
-#define GX_ZIP_32(a, b, h) \
-  GX_SHUFFLE(gx_u32v, a, b, h, h + 8, h + 1, h + 9, h + 2, h + 10, h + 3, h + 11)
-#else
-#define GX_ZIP_32(a, b, h) GX_SHUFFLE(gx_u32v, a, b, h, h + 4, h + 1, h + 5)
-#endif
-
-/* The same for 8-byte lanes. */
-#if GX_VECTOR_BYTES == 64
 #define GX_ZIP_64(a, b, h) \
   GX_SHUFFLE(gx_u64v, a, b, h, h + 8, h + 1, h + 9, h + 2, h + 10, h + 3, h + 11)
 #elif GX_VECTOR_BYTES == 32
+#define GX_ZIP_32(a, b, h) \
+  GX_SHUFFLE(gx_u32v, a, b, h, h + 8, h + 1, h + 9, h + 2, h + 10, h + 3, h + 11)
 #define GX_ZIP_64(a, b, h) GX_SHUFFLE(gx_u64v, a, b, h, h + 4, h + 1, h + 5)
 #else
+#define GX_ZIP_32(a, b, h) GX_SHUFFLE(gx_u32v, a, b, h, h + 4, h + 1, h + 5)
 #define GX_ZIP_64(a, b, h) GX_SHUFFLE(gx_u64v, a, b, h, h + 2)
 #endif
 
