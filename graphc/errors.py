@@ -91,20 +91,23 @@ class CompilerError(GraphcError):
         source: Path | None = None,
         hint: str = "",
     ) -> None:
+        super().__init__(message)
         self.command = tuple(command)
         self.stderr = stderr
         self.source = source
         self.hint = hint
-        parts = [message]
+
+    def __str__(self) -> str:
+        parts = [str(self.args[0])]
         if self.command:
             parts.append("command: " + " ".join(self.command))
-        if source is not None:
-            parts.append(f"source kept at: {source}")
-        if stderr.strip():
-            parts.append("the compiler said:\n" + _shortened(stderr.strip()))
-        if hint:
-            parts.append("try: " + hint)
-        super().__init__("\n".join(parts))
+        if self.source is not None:
+            parts.append(f"source kept at: {self.source}")
+        if self.stderr.strip():
+            parts.append("the compiler said:\n" + _shortened(self.stderr.strip()))
+        if self.hint:
+            parts.append("try: " + self.hint)
+        return "\n".join(parts)
 
 
 class CacheError(GraphcError):

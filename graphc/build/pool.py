@@ -1,0 +1,97 @@
+"""The process's one pool of threads, in a library that is never unloaded.
+
+Workers sleep inside the library between regions, so that it may not go away while they live; and
+two pools would share the same cores. Generated code gets a pointer to a ``gx_runtime``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import Any
+
+from graphc.build import cpu
+from graphc.build.library import load
+from graphc.build.runtime_files import include_closure
+from graphc.errors import ArgumentError, GraphcError
+
+__all__ = ["MAX_THREADS", "RuntimePool", "check_status", "check_threads", "runtime"]
+
+#: More threads than any machine has cores; each costs a stack when it is first used.
+MAX_THREADS = 1024
+
+_CDEF = """
+typedef struct gx_barrier gx_barrier;
+typedef struct { int id, count; gx_barrier *barrier; } gx_thread;
+typedef void gx_task(void *context, gx_thread thread);
+int gx_pool_run(void *pool, gx_task *task, void *context, int threads);
+void *gx_pool_create(int threads, int cores);
+const void *gx_pool_runtime(void *pool);
+int gx_pool_started(void *pool);
+void gx_pool_destroy(void *pool);
+"""
+
+
+class RuntimePool:
+    """A pool of at most `MAX_THREADS` threads, which start when a region first needs them.
+
+    `handle` is the ``const gx_runtime *`` for generated code, as a cffi ``void *`` that any cffi
+    interface takes. Regions of several Python threads take turns. In the child of a fork the pool
+    starts new workers when they are needed.
+    """
+
+    def __init__(self, cores: int) -> None:
+        source = include_closure("pool.c")
+        text = source.pop("pool.c")
+        self._library = load(text, _CDEF, headers=source, flags=("-pthread",), resident=True)
+        self.cores = cores
+        self._pool = self._library.lib.gx_pool_create(MAX_THREADS, cores)
+        if not self._pool:
+            raise MemoryError("no memory for a pool of threads")
+        self.handle: Any = self._library.lib.gx_pool_runtime(self._pool)
+
+    @property
+    def started(self) -> int:
+        """How many workers live, the calling threads not among them."""
+        return int(self._library.lib.gx_pool_started(self._pool))
+
+    def run(self, task: Any, context: Any, threads: int) -> None:
+        """Runs a C function of type ``gx_task`` on `threads` threads and waits for all of them.
+
+        `task` and `context` are cffi pointers. `GraphcError` when the system has no more threads.
+        """
+        run = self._library.lib.gx_pool_run
+        ffi = self._library.ffi
+        check_status(run(self._pool, ffi.cast("gx_task *", task), context, threads), threads)
+
+
+def check_threads(threads: int) -> int:
+    """The number itself if a pool can have as many threads, else `ArgumentError`."""
+    if not 1 <= threads <= MAX_THREADS:
+        raise ArgumentError(f"threads: expected 1 to {MAX_THREADS}, got {threads}")
+    return threads
+
+
+def check_status(status: int, threads: int) -> None:
+    """Raises what a status that is not 0, from a region of `threads` threads, means."""
+    if status == errno.EINVAL:
+        check_threads(threads)
+    if status:
+        raise GraphcError(
+            f"cannot start {threads} threads: {os.strerror(status)}; "
+            "raise the limit (ulimit -u), or lower with fewer threads"
+        )
+
+
+def runtime() -> RuntimePool:
+    """The process's pool, made at the first call. Raises `CompilerError` and `CacheError`."""
+    global _pool
+    with _guard:
+        if _pool is None:
+            _pool = RuntimePool(cpu.cores())
+        return _pool
+
+
+_pool: RuntimePool | None = None
+_guard = threading.Lock()
