@@ -165,6 +165,8 @@ def _print(e: Expr, outer: int) -> str:
             return f"{e.buffer}[{expression(e.offset)}]"
         case Call():
             return f"{e.function}({', '.join(expression(a) for a in e.arguments)})"
+        case Cast() if e.operand.dtype.c == e.dtype.c:
+            return _print(e.operand, outer)
         case Cast():
             text, strength = _cast(e), _UNARY
         case Unary():

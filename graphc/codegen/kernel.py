@@ -62,7 +62,8 @@ def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0)
         at = at + Var(INDEX, "t.id") * per_thread
     from graphc.codegen.emit_c import address
 
-    return Pointer(name, dtype, f"({dtype.c} *)({address('work', at)})", index(0))
+    start = address("work", at)
+    return Pointer(name, dtype, f"({dtype.c} *)({start})" if " " in start else f"({dtype.c} *)work", index(0))
 
 
 def grain(cost_per_unit: int) -> int:

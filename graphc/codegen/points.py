@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.dtypes import DType
-from graphc.ir.expr import INDEX, Const, Expr, Load, Var, index, operands
+from graphc.codegen.emit_c import expression
+from graphc.ir.expr import Const, Expr, Load, Var, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Let, Stmt
-from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View, row_major
-from graphc.schedule.kernels import Kernel, PointKernel, refine, reduction_axes
+from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
+from graphc.schedule.fuse import reduction_order
+from graphc.schedule.kernels import Kernel, PointKernel, reduction_axes, refine
 from graphc.schedule.storage import Role
 
 #: An expression of more parts than this gets a name of its own.
@@ -44,6 +45,16 @@ class Scope:
     def __init__(self, body: list[Stmt]):
         self.body = body
         self.values: dict[object, Expr] = {}
+        #: Where the loop that is being filled stands in the body; the end where there is none.
+        self.open: int | None = None
+
+    def insert(self, stmt: Stmt) -> None:
+        """Adds a statement before the loop that is being filled."""
+        if self.open is None:
+            self.body.append(stmt)
+        else:
+            self.body.insert(self.open, stmt)
+            self.open += 1
 
 
 class Points:
@@ -77,12 +88,16 @@ class Points:
     # Scopes: the body of the function, of the loop over rows, of the loop over a row.
 
     def enter(self, body: list[Stmt], counters: Sequence[Var] = ()) -> None:
+        if self.scopes:
+            self.scopes[-1].open = len(self.scopes[-1].body) - 1
         self.scopes.append(Scope(body))
         for counter in counters:
             self.level_of[counter.name] = len(self.scopes) - 1
 
     def leave(self) -> None:
         self.scopes.pop()
+        if self.scopes:
+            self.scopes[-1].open = None
 
     @property
     def depth(self) -> int:
@@ -105,7 +120,7 @@ class Points:
         level = self.level(expr) if level is None else level
         var = Var(expr.dtype, self.names.fresh(prefix))
         self.level_of[var.name] = level
-        self.scopes[level].body.append(Let(var, expr))
+        self.scopes[level].insert(Let(var, expr))
         return var
 
     # Positions.
@@ -239,10 +254,7 @@ class Points:
             return self.load(place.root, self.offset(strides, place.strided.offset))
         ordered = reduction_axes(spec, Strided.contiguous(value.shape))
         at = self.coordinates(ordered.shape, kernel.dims)
-        axes = {s: k for k, s in enumerate(ordered.strides)}
-        own = row_major(value.shape)
-        del axes, own
-        order = _reduction_order(spec, len(value.shape))
+        order = reduction_order(len(value.shape), spec.axes)
         return self.free(value, tuple(at[order.index(a)] for a in range(len(value.shape))))
 
     def load(self, root: Value, offset: Expr) -> Expr:
@@ -286,11 +298,6 @@ class Points:
         return spec.body(at, lambda k, i: self.free(node.inputs[k], i))
 
 
-def _reduction_order(spec: Reduce, ndim: int) -> list[int]:
-    last = max(spec.axes)
-    return [*(a for a in range(last) if a not in spec.axes), *spec.axes, *range(last + 1, ndim)]
-
-
 def _axis_steps(shape: tuple[int, ...], axis: int) -> Strided:
     """Counts along one axis of a shape."""
     return Strided(shape, tuple(int(a == axis) for a in range(len(shape))))
@@ -307,13 +314,4 @@ def _parts(expr: Expr) -> int:
 
 
 def _text_key(expr: Expr) -> str:
-    from graphc.codegen.emit_c import expression
-
     return expression(expr)
-
-
-def store_dtype(dtype: DType) -> DType:
-    return dtype if dtype is not INDEX else INDEX
-
-
-Build = Callable[[], None]

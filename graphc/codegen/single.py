@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from graphc.codegen.columns import fold_step
-from graphc.codegen.kernel import Arguments, grain
+from graphc.codegen.kernel import Arguments, grain, workspace_pointer
 from graphc.codegen.points import Names, Points
-from graphc.dtypes import uint8
 from graphc.ir.expr import INDEX, Expr, Load, Var, index
-from graphc.ir.loops import For, Pointer, Share, Stmt, Store
+from graphc.ir.loops import For, Share, Stmt, Store
 from graphc.ir.spec import Index, Nest, NestIO, Scatter, row_major
 from graphc.schedule.kernels import Single
 
@@ -40,18 +39,19 @@ def _nest(kernel: Single, arguments: Arguments, spec: Nest) -> list[Stmt]:
     points = Points(kernel, arguments.names, arguments.mutable, names)
     body: list[Stmt] = []
     points.enter(body)
-    scratch = ""
-    if spec.scratch:
-        scratch = "scratch"
-        at = Var(INDEX, "t.id") * kernel.workspace.per_thread
-        body.append(Pointer(scratch, uint8, "work", at))
+    scratch = []
+    for (dtype, _), offset in zip(spec.scratch, spec.scratch_offsets, strict=False):
+        scratch.append(names.fresh("scratch"))
+        body.append(
+            workspace_pointer(scratch[-1], dtype, offset, kernel.workspace.per_thread)
+        )
     unit, inner = _shared(body, points, names, spec.parallel, spec.cost)
 
     def write(k: int, at: Index, value: Expr) -> Stmt:
         result = node.outputs[k]
         return Store(points.arrays[result], flat(result.shape, at), value)
 
-    io = NestIO(unit, lambda k, i: points.read(node.inputs[k], i), write, scratch, names.fresh)
+    io = NestIO(unit, lambda k, i: points.read(node.inputs[k], i), write, tuple(scratch), names.fresh)
     inner.extend(spec.body(io))
     points.leave()
     return body
@@ -104,8 +104,8 @@ class _Scatter:
         offset = flat(out.shape, (*target, *behind))
         held = Load(out.dtype, points.arrays[out], offset)
         value = points.read(updates, (*where, *behind))
-        kind = getattr(spec, "kind", "sum")
-        element.append(Store(points.arrays[out], offset, scatter_step(kind, held, value)))
+        combined = scatter_step(spec.kind, held, value)
+        element.append(Store(points.arrays[out], offset, combined))
         return body
 
     def _let(self, body: list[Stmt], value: Expr) -> Var:
@@ -144,4 +144,8 @@ class _Scatter:
 
 def scatter_step(kind: str, held: Expr, value: Expr) -> Expr:
     """What an update does to the element that it meets."""
-    return value if kind == "set" else fold_step(kind, held, value)
+    return value if kind == "set" else fold_step(_FOLD.get(kind, kind), held, value)
+
+
+#: The folds that scatters of these kinds do.
+_FOLD = {"add": "sum", "multiply": "prod"}

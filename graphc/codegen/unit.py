@@ -12,6 +12,7 @@ from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
 from graphc.codegen.single import single_body
+from graphc.codegen.tidy import tidy
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt
@@ -41,7 +42,7 @@ class KernelText:
 
 @dataclass(slots=True)
 class Unit:
-    """A generated C file in parts. `names` are the runtime's functions that it uses."""
+    """A generated C file in parts."""
 
     kernels: list[KernelText]
     functions: dict[str, str] = field(default_factory=dict)
@@ -49,7 +50,6 @@ class Unit:
     tables: list[str] = field(default_factory=list)
     entry: str = ""
     header: str = ""
-    names: list[str] = field(default_factory=list)
 
 
 def generate(program: Program) -> Unit:
@@ -60,14 +60,27 @@ def generate(program: Program) -> Unit:
     unit.tables = _tables(program)
     unit.entry = _entry(program, unit)
     unit.header = _header(program, unit)
-    text = "\n".join([*unit.definitions, *unit.functions.values(), unit.entry])
-    unit.names = sorted(set(re.findall(r"\b(?:gx|GX)_\w+", text)))
     return unit
+
+
+def body(unit: Unit) -> str:
+    """Everything that is generated, without the runtime."""
+    return "\n".join([*unit.definitions, *unit.tables, *unit.functions.values(), unit.entry])
+
+
+def interface(program: Program) -> str:
+    """The C header of a step."""
+    return _INTERFACE.format(
+        inputs=len(program.graph.inputs),
+        outputs=len(program.graph.outputs),
+        arena=program.plan.peak,
+        threads=program.threads,
+    )
 
 
 def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Unit) -> KernelText:
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
-    body = _BODIES[type(kernel)](kernel, arguments)
+    body = tidy(_BODIES[type(kernel)](kernel, arguments))
     if isinstance(kernel, Product):
         _, definition = tile_function(kernel)
         if definition not in unit.definitions:
@@ -208,6 +221,34 @@ GX_EXPORT int graphc_step(void *const *in, void *const *out, void *arena, const 
     gx_step step = {{in, out, arena}};
     return gx_run(runtime, step_region, &step, {threads});
 }}
+"""
+
+
+_INTERFACE = """\
+#ifndef GRAPHC_STEP_H
+#define GRAPHC_STEP_H
+/* A training step compiled by graphc. The tables of arguments and results stand at the head of the
+ * C file. */
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define GRAPHC_STEP_INPUTS {inputs}
+#define GRAPHC_STEP_OUTPUTS {outputs}
+#define GRAPHC_STEP_ARENA_BYTES {arena}
+#define GRAPHC_STEP_THREADS {threads}
+
+/* Runs one step. in and out hold the addresses of the arguments' and results' arrays, arena
+ * GRAPHC_STEP_ARENA_BYTES bytes aligned to 64. runtime is a thread pool (struct gx_runtime in the
+ * C file), unused with one thread. Returns 0, or an error number of the pool. */
+int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
 """
 
 

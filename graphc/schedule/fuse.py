@@ -224,7 +224,7 @@ class _Fusion:
                     self._add(latest, node, Level.ROW, cuts, 1)
                     return
         kind = Kind.LOOPS if inner == 1 else Kind.COLUMNS
-        shape = tuple(value.shape[a] for a in reduction_order(value.shape, spec.axes))
+        shape = tuple(value.shape[a] for a in reduction_order(value.type.ndim, spec.axes))
         group = Group(len(self.groups), kind, shape, math.prod(shape), shape_cuts(shape))
         if inner == 1:
             group.row, group.rows = reduced, outer
@@ -289,14 +289,14 @@ def split_axes(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int,
     return outer, reduced, inner
 
 
-def reduction_order(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def reduction_order(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
     """Axes in the order outer, reduced, inner."""
     last = max(axes)
     outer = [a for a in range(last) if a not in axes]
-    return (*outer, *axes, *range(last + 1, len(shape)))
+    return (*outer, *axes, *range(last + 1, ndim))
 
 
 def is_canonical(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
-    order = reduction_order(shape, axes)
+    order = reduction_order(len(shape), axes)
     moved = [a for a in order if shape[a] != 1]
     return moved == sorted(moved)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Nest, Reduce, Scalar, Strided
-from graphc.schedule.fuse import Group, Kind, Level, is_split_row
+from graphc.schedule.fuse import Group, Kind, Level, is_split_row, reduction_order
 from graphc.schedule.storage import Place, Storage
 from graphc.schedule.tiles import Tiling, choose_tiling, round_up
 
@@ -155,9 +155,7 @@ class PointKernel(Kernel):
 
 def reduction_axes(spec: Reduce, strided: Strided) -> Strided:
     """The operand of a reduction with its axes in the order outer, reduced, inner."""
-    last = max(spec.axes)
-    outer = [a for a in range(last) if a not in spec.axes]
-    order = (*outer, *spec.axes, *range(last + 1, len(strided.shape)))
+    order = reduction_order(len(strided.shape), spec.axes)
     return Strided(
         tuple(strided.shape[a] for a in order),
         tuple(strided.strides[a] for a in order),

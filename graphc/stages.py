@@ -1,0 +1,339 @@
+"""The stages of a step: traced, lowered to C, compiled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import numpy as np
+
+from graphc import arguments, tree
+from graphc.build import cpu
+from graphc.build.library import Library
+from graphc.build.library import load as load_library
+from graphc.build.pool import check_status, check_threads, runtime
+from graphc.build.runtime_files import select, used
+from graphc.codegen import unit as c_unit
+from graphc.errors import ArgumentError
+from graphc.ir.graph import Graph, Node
+from graphc.passes.pipeline import Stage, optimize
+from graphc.schedule.program import Program, schedule
+from graphc.trace import Signature, Traced, trace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What cffi is told of a compiled step.
+_CDEF = """
+int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
+"""
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """One kernel as it runs: `name` of its C function, the nodes that it computes, the lines of
+    the user's that they come from, floating-point operations and bytes moved at least, its C text.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    sources: tuple[str, ...]
+    flops: int
+    bytes: int
+    c_text: str
+
+    def __repr__(self) -> str:
+        ops = ", ".join(dict.fromkeys(n.op.name for n in self.nodes))
+        return f"<Kernel {self.name}: {ops}; {self.flops} flops, {self.bytes} bytes>"
+
+
+def lower(traced: Traced[P, R], *, target: str = "native", threads: int | None = None) -> Lowered[P, R]:
+    """Optimizes a traced step, plans its memory and writes its C; needs no C compiler.
+
+    `target`: "native", "generic", "x86-64-v2", "-v3", "-v4" or "aarch64". `threads`: how many
+    threads run a step, part of the plan; None means one for each core. The bits of the results do
+    not depend on it. Raises ArgumentError.
+    """
+    if threads is None:
+        threads = cpu.cores()
+    check_threads(threads)
+    stages = optimize(traced.graph)
+    program = schedule(stages[-1].graph, cpu.isa(target), threads)
+    return Lowered(traced, tuple(stages), program, target)
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered(Generic[P, R]):
+    """A step in C, with everything that is known about it before it runs."""
+
+    traced: Traced[P, R]
+    stages: tuple[Stage, ...]
+    program: Program
+    target: str
+
+    @property
+    def signature(self) -> Signature:
+        return self.traced.signature
+
+    @property
+    def graph(self) -> Graph:
+        """The optimized graph."""
+        return self.stages[-1].graph
+
+    @cached_property
+    def unit(self) -> c_unit.Unit:
+        """The generated file in parts."""
+        return c_unit.generate(self.program)
+
+    @cached_property
+    def kernels(self) -> tuple[KernelInfo, ...]:
+        """The kernels in the order in which they run."""
+        return tuple(_kernel_info(text) for text in self.unit.kernels)
+
+    @cached_property
+    def c_source(self) -> str:
+        """The whole step as one C11 file: `graphc_step` and all that it needs but libm."""
+        return c_unit.source(self.unit, select(used(c_unit.body(self.unit))))
+
+    @cached_property
+    def c_header(self) -> str:
+        """The interface of `c_source` for C programs."""
+        return c_unit.interface(self.program)
+
+    @property
+    def threads(self) -> int:
+        return self.program.threads
+
+    def cost_analysis(self) -> dict[str, float]:
+        """Floating-point operations, and bytes moved at least, of one step."""
+        return {
+            "flops": float(sum(k.flops for k in self.kernels)),
+            "bytes accessed": float(sum(k.bytes for k in self.kernels)),
+        }
+
+    def as_text(self) -> str:
+        """The kernels, one a line: name, the operators fused in it, flops, bytes, user's lines."""
+        rows = [
+            (
+                str(i),
+                k.name,
+                ", ".join(n.op.name for n in k.nodes),
+                f"{k.flops}",
+                f"{k.bytes}",
+                ", ".join(k.sources),
+            )
+            for i, k in enumerate(self.kernels)
+        ]
+        head = ("#", "kernel", "operators", "flops", "bytes", "lines")
+        widths = [max(len(r[c]) for r in (head, *rows)) for c in range(5)]
+        widths[2] = min(widths[2], 60)
+        lines = []
+        for row in (head, *rows):
+            cells = [_shortened(row[c], widths[c]).ljust(widths[c]) for c in range(5)]
+            lines.append("  ".join([*cells, row[5]]).rstrip())
+        return "\n".join(lines) + "\n"
+
+    def compile(self) -> Compiled[P, R]:
+        """Compiles the C (once: the result is kept in the cache) and loads it.
+
+        Raises CompilerError and CacheError.
+        """
+        library = load_library(self.c_source, _CDEF, target=self.target)
+        return Compiled(self, library)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Lowered {self.signature.name}: {len(self.program.kernels)} kernels,"
+            f" arena {self.program.plan.peak} bytes, {self.threads} threads>"
+        )
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _kernel_info(text: c_unit.KernelText) -> KernelInfo:
+    kernel = text.kernel
+    sites = dict.fromkeys(str(n.meta.site) for n in kernel.nodes if n.meta.site is not None)
+    return KernelInfo(
+        text.name, tuple(kernel.nodes), tuple(sites), kernel.flops, kernel.bytes, text.text
+    )
+
+
+class Compiled(Generic[P, R]):
+    """A step that runs. Calls from several threads take turns; each `bind` runs on its own."""
+
+    def __init__(self, lowered: Lowered[P, R], library: Library):
+        self.lowered = lowered
+        self._library = library
+        self._frame = _Frame(lowered, library)
+        self._lock = threading.Lock()
+
+    @property
+    def library_path(self) -> str:
+        """The compiled library's file."""
+        return str(self._library.path)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """One step. Donated leaves come back as the same objects with new values; other results
+        are fresh arrays. Raises ArgumentError before anything is written.
+        """
+        if kwargs:
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
+        with self._lock:
+            return self._frame.call(args)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        """A callable without arguments over these very arrays: it reads them, updates donated
+        ones in place, and gives the same result arrays every time.
+        """
+        if kwargs:
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
+        return _Frame(self.lowered, self._library).bound(args)
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
+
+
+class _Frame:
+    """Memory for one running step: the arena and the tables of addresses."""
+
+    def __init__(self, lowered: Lowered, library: Library):
+        self.signature = lowered.signature
+        self.library = library
+        self.ffi = library.ffi
+        self.step = library.lib.graphc_step
+        program = lowered.program
+        graph = program.graph
+        self.arena, self.arena_address = _aligned(self.ffi, program.plan.peak)
+        self.inputs = self.ffi.new("void *[]", max(1, len(graph.inputs)))
+        self.outputs = self.ffi.new("void *[]", max(1, len(graph.outputs)))
+        self.threads = program.threads
+        self.runtime = runtime().handle if program.threads > 1 else self.ffi.NULL
+        self.donor = {j: i for i, j in self.signature.donated}
+        self.fresh = [
+            (j, leaf.type.shape, leaf.type.dtype.numpy)
+            for j, leaf in enumerate(self.signature.results)
+            if j not in self.donor
+        ]
+        count = len(self.signature.arguments)
+        for k, array in enumerate(self.signature.hidden):
+            self.inputs[count + k] = self._address(array)
+
+    def _address(self, array: np.ndarray) -> Any:
+        return self.ffi.from_buffer(array)
+
+    def _prepare(self, args: Sequence[Any]) -> tuple[list[np.ndarray], list[Any]]:
+        """Fills the tables; gives what must stay alive, and the results as they will be."""
+        arrays = arguments.check_arguments(self.signature, args)
+        results: list[Any] = [None] * len(self.signature.results)
+        if self.donor:
+            given = arguments.given_leaves(self.signature, args)
+            for j, i in self.donor.items():
+                results[j] = given[i]
+        for i, array in enumerate(arrays):
+            self.inputs[i] = self._address(array)
+        for j, shape, dtype in self.fresh:
+            results[j] = array = np.empty(shape, dtype)
+            self.outputs[j] = self._address(array)
+        return arrays, results
+
+    def _run(self) -> None:
+        status = self.step(self.inputs, self.outputs, self.arena_address, self.runtime)
+        if status:
+            check_status(status, self.threads)
+
+    def call(self, args: Sequence[Any]) -> Any:
+        _alive, results = self._prepare(args)
+        self._run()
+        return tree.unflatten(self.signature.out_tree, results)
+
+    def bound(self, args: Sequence[Any]) -> Callable[[], Any]:
+        alive, results = self._prepare(args)
+        result = tree.unflatten(self.signature.out_tree, results)
+        step, inputs, outputs = self.step, self.inputs, self.outputs
+        arena, pool, threads = self.arena_address, self.runtime, self.threads
+        lock = threading.Lock()
+
+        def bound_step() -> Any:
+            with lock:
+                status = step(inputs, outputs, arena, pool)
+            if status:
+                check_status(status, threads)
+            return result
+
+        bound_step.keeps = (self, alive)  # type: ignore[attr-defined]
+        return bound_step
+
+
+def _aligned(ffi: Any, size: int) -> tuple[Any, Any]:
+    """Memory aligned to 64 bytes, and its address; it lives as long as the first of the two."""
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.__array_interface__["data"][0] % 64
+    return memory, ffi.from_buffer(memory[start:])
+
+
+def compile(
+    fn: Callable[P, R],
+    *args: Any,
+    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] = (),
+    **options: Any,
+) -> Compiled[P, R]:
+    """`trace`, `lower` (with the options) and `compile` in one call."""
+    traced = trace(fn, *args, donate_argnums=donate_argnums, static_argnums=static_argnums)
+    return traced.lower(**options).compile()
+
+
+class Jitted(Generic[P, R]):
+    """A function that is compiled at its first call for each new signature."""
+
+    def __init__(self, fn: Callable[P, R], donate: Any, static: Any, options: dict[str, Any]):
+        self._fn = fn
+        self._donate, self._static, self._options = donate, static, options
+        self._compiled: dict[Any, Compiled[P, R]] = {}
+        self._lock = threading.Lock()
+        update_wrapper(self, fn)
+
+    def trace(self, *args: Any) -> Traced[P, R]:
+        return trace(self._fn, *args, donate_argnums=self._donate, static_argnums=self._static)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs:
+            raise ArgumentError(f"{self._fn.__name__}: arguments are positional")
+        key = self._key(args)
+        with self._lock:
+            compiled = self._compiled.get(key)
+            if compiled is None:
+                compiled = self.trace(*args).lower(**self._options).compile()
+                self._compiled[key] = compiled
+        return compiled(*args)
+
+    def _key(self, args: Sequence[Any]) -> Any:
+        """Structure, and for each leaf class, shape and dtype; static arguments by value."""
+        given = (self._static,) if isinstance(self._static, int) else self._static
+        static = {k % len(args) for k in given} if args else set()
+        leaves, treedef = tree.flatten([x for k, x in enumerate(args) if k not in static])
+        types = tuple(
+            (x.shape, str(x.dtype)) if hasattr(x, "shape") else type(x) for x in leaves
+        )
+        return treedef, types, tuple(args[k] for k in sorted(static))
+
+
+def jit(
+    fn: Callable[P, R] | None = None,
+    *,
+    donate_argnums: int | Sequence[int] = (),
+    static_argnums: int | Sequence[int] = (),
+    **options: Any,
+) -> Any:
+    """Compiles a function at the first call for each new signature; also used as a decorator.
+
+    `jit(f).trace(*args)` is `trace(f, *args)`; the options are those of `compile`.
+    """
+    if fn is None:
+        return lambda f: Jitted(f, donate_argnums, static_argnums, options)
+    return Jitted(fn, donate_argnums, static_argnums, options)
