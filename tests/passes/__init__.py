@@ -1,0 +1,1 @@
+"""Passes keep values to the bit, and each has an effect."""
