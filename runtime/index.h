@@ -21,6 +21,14 @@ static inline int64_t gx_position(int64_t i, int64_t n) {
   return i < 0 ? 0 : i < n ? i : n - 1;
 }
 
+/* Where a window of `length` <= n elements begins: a negative start counts from the end of the axis,
+ * then the window is moved inside. */
+static inline int64_t gx_window(int64_t start, int64_t n, int64_t length) {
+  if (start < 0)
+    start += n;
+  return start < 0 ? 0 : start < n - length ? start : n - length;
+}
+
 static inline int64_t gx_smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

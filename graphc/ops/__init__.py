@@ -27,16 +27,52 @@ from graphc.ops.arithmetic import add_all
 from graphc.ops.constant import Constant, Iota, constant, iota
 from graphc.ops.contraction import Matmul, matmul, transpose
 from graphc.ops.convert import astype
+from graphc.ops.cumulative import (
+    cumulative_logsumexp,
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+    part,
+    preceding,
+    recurrence,
+)
 from graphc.ops.exponential import gap
-from graphc.ops.indexing import concat, gather, pad, pick, scatter_add, unslice
-from graphc.ops.reduction import argmax, argmin, max, min, prod, sum, sum_all
+from graphc.ops.indexing import gather, pick, take_along_axis
+from graphc.ops.placing import concat, pad, unslice
+from graphc.ops.random import random_bits
+from graphc.ops.reduction import (
+    all,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    max,
+    min,
+    prod,
+    sum,
+    sum_all,
+)
+from graphc.ops.scatter import (
+    scatter_add,
+    scatter_max,
+    scatter_min,
+    scatter_multiply,
+    scatter_set,
+)
 from graphc.ops.shape import broadcast, flip, permute, reshape, slice
+from graphc.ops.sorting import argsort, searchsorted, sort, top_k
+from graphc.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [
-    "Constant", "Iota", "Matmul", "add_all", "argmax", "argmin", "astype", "broadcast", "concat",
-    "constant", "flip", "gap", "gather", "iota", "matmul", "max", "min", "no_derivative", "pad",
-    "permute", "pick", "prod", "reshape", "scatter_add", "slice", "sum", "sum_all", "transpose",
-    "unslice",
+    "Constant", "Iota", "Matmul", "add_all", "all", "any", "argmax", "argmin", "argsort",
+    "astype", "broadcast", "concat", "constant", "count_nonzero", "cumulative_logsumexp",
+    "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum", "dynamic_slice",
+    "dynamic_update_slice", "flip", "gap", "gather", "iota", "matmul", "max", "min",
+    "no_derivative", "pad", "part", "permute", "pick", "preceding", "prod", "random_bits",
+    "recurrence", "reshape", "scatter_add", "scatter_max", "scatter_min", "scatter_multiply",
+    "scatter_set", "searchsorted", "slice", "sort", "sum", "sum_all", "take_along_axis",
+    "top_k", "transpose", "unslice",
 ]  # fmt: skip
 
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphc.dtypes import DType, TensorType, as_dtype, int64
+from graphc.dtypes import (
+    ALL,
+    DType,
+    TensorType,
+    as_dtype,
+    bool_,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+    uint32,
+)
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import cast, const
-from graphc.ir.graph import Op, Value, apply
+from graphc.ir.graph import Value, apply
+from graphc.ir.site import located
 from graphc.ir.spec import Pointwise, Spec, Table
-from graphc.ops.families import Linear
+from graphc.ops.families import Discrete
+from graphc.ops.samples import Refusal, Sample, Source, refuses, special_values
 
 
 @dataclass(frozen=True)
-class Constant(Op):
+class Constant(Discrete):
     """A fixed array. Equal means equal dtype, shape and bits: 0.0 is not -0.0, 1 is not True."""
 
     name = "constant"
@@ -24,6 +39,10 @@ class Constant(Op):
     data: bytes
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        if len(self.data) != self.type.nbytes:
+            raise ShapeError(
+                f"constant {self.type}: {self.type.nbytes} bytes required, got {len(self.data)}"
+            )
         return (self.type,)
 
     @property
@@ -47,17 +66,28 @@ class Constant(Op):
         text = np.array2string(self.array, threshold=4, edgeitems=1, separator=", ")
         return " ".join(text.split())
 
-    def vjp(self, node, g: Value) -> Sequence[Value | None]:
-        return ()
-
-    jvp = Linear.jvp
-
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return apply(self), (False,)
 
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        arrays = [source.array((2, 3), dtype) for dtype in ALL]
+        arrays += [special_values(dtype) for dtype in ALL]
+        arrays += [value.reshape(()) for value in special_values(float64)[:, None]]
+        arrays += [np.zeros((0, 3)), np.ones((1, 1))]
+        for array in arrays:
+            type = TensorType(array.shape, as_dtype(array.dtype))
+            yield Sample(f"{type}", cls(type, array.tobytes()), ())
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        op = cls(TensorType((3,), float32), bytes(11))
+        yield refuses(op, ShapeError, "12 bytes required, got 11")
+
 
 @dataclass(frozen=True)
-class Iota(Op):
+class Iota(Discrete):
     """0, 1, 2, … along one axis of a shape."""
 
     name = "iota"
@@ -65,6 +95,10 @@ class Iota(Op):
     axis: int
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        if not 0 <= self.axis < self.type.ndim:
+            raise ShapeError(located(f"iota({self.type}, axis={self.axis}): no such axis"))
+        if self.type.dtype.kind == "b":
+            raise DTypeError(located(f"iota({self.type}): required a numeric dtype"))
         return (self.type,)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
@@ -77,9 +111,19 @@ class Iota(Op):
     def spec(self, *types: TensorType) -> Spec:
         return Pointwise(lambda index, read: cast(index[self.axis], self.type.dtype), cost=1)
 
-    vjp = Constant.vjp
-    jvp = Linear.jvp
     batch = Constant.batch
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for dtype in (uint8, uint32, int32, int64, float32, float64):
+            yield Sample(f"ordinary {dtype}", cls(TensorType((3, 5), dtype), 1), ())
+        for shape, axis in (((4,), 0), ((2, 3, 2), 1), ((0, 2), 0), ((2, 0), 0), ((1, 1), 1)):
+            yield Sample(f"{shape} along {axis}", cls(TensorType(shape, int64), axis), ())
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        yield refuses(cls(TensorType((3,), int64), 1), ShapeError, "no such axis")
+        yield refuses(cls(TensorType((3,), bool_), 0), DTypeError, "numeric")
 
 
 def constant(value: Any, dtype: Any = None) -> Value:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType
+from graphc.dtypes import ALL, TensorType, bool_, float32, float64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Contract
+from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,39 @@ class Matmul(Op):
             rows = ops.reshape(x, (size * x.shape[1], x.shape[2]))
             return (ops.reshape(ops.matmul(rows, y), (*x.shape[:2], y.shape[1])),), (True,)
         return apply(self, *ops.batch_all(size, inputs, batched)), (True,)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for dtype in of_dtypes(ALL, "uif"):
+            arrays = source.array((4, 3), dtype), source.array((3, 5), dtype)
+            yield Sample(f"ordinary {dtype}", cls(), arrays, True)
+        for left, right in (
+            ((2, 3, 4), (2, 4, 2)),
+            ((1, 1), (1, 1)),
+            ((3, 0), (0, 2)),
+            ((0, 3), (3, 2)),
+            ((2, 2, 1, 3), (2, 2, 3, 1)),
+            ((37, 65), (65, 19)),
+        ):
+            arrays = source.array(left, float64), source.array(right, float64)
+            yield Sample(f"{left} by {right}", cls(), arrays, True)
+        turned = source.array((5, 4), float64).T, source.array((3, 5), float64).T
+        yield Sample("transposed", cls(), turned, True)
+        long = source.array((2, 3100), float32), source.array((3100, 3), float32)
+        yield Sample("long", cls(), long)
+        rows = source.array((4, 3), float32)
+        rows[0, 0], rows[1, 1], rows[2, 2] = np.nan, np.inf, -np.inf
+        yield Sample("special", cls(), (rows, source.array((3, 5), float32)))
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        x = ((2, 3), float32)
+        yield refuses(cls(), ShapeError, "inner sizes differ, 3 != 2", x, x)
+        yield refuses(cls(), ShapeError, "leading axes differ", x, ((1, 3, 2), float32))
+        yield refuses(cls(), ShapeError, "leading axes differ", ((3,), float32), ((3,), float32))
+        yield refuses(cls(), DTypeError, "one numeric dtype", x, ((3, 2), float64))
+        yield refuses(cls(), DTypeError, "one numeric dtype", ((2, 2), bool_), ((2, 2), bool_))
 
 
 def matmul(x: Value, y: Value) -> Value:

@@ -177,16 +177,28 @@ class Function(Elementwise):
         return call(f"gx_{self.name}_{dtype.suffix}", dtype, *operands)
 
 
+class Discrete(Op):
+    """An operator through which nothing moves: its results are integers, truth values or fixed."""
+
+    def vjp(self, node: Node, *cotangents: Value | None) -> Sequence[Value | None]:
+        return [None] * len(node.inputs)
+
+    def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        return [None] * len(node.outputs)
+
+
 class Linear(Op):
-    """An operator that is linear in its float inputs: its tangent is itself of the tangents."""
+    """An operator that is linear in its float inputs: its tangent is itself of the tangents. What
+    other inputs say (positions, for example) stays as it is.
+    """
 
     def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
         if all(t is None for t in tangents):
             return [None] * len(node.outputs)
-        moved = [
-            ops.zeros_like(v) if t is None else t
-            for t, v in zip(tangents, node.inputs, strict=True)
-        ]
+        moved = []
+        for v, t in zip(node.inputs, tangents, strict=True):
+            still = ops.zeros_like(v) if v.dtype.is_float else v
+            moved.append(still if t is None else t)
         return apply(self, *moved)
 
 

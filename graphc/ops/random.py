@@ -26,8 +26,8 @@ _HALF = np.uint64(32)
 @dataclass(frozen=True)
 class RandomBits(Discrete):
     """For keys uint32[b…, 2] uniform uint32[b…, *shape]: in row-major order of `shape`, element e
-    is word e % 4 of the block with counter (e // 4, 0, 0). Elements do not depend on one another, so
-    whatever needs a mask again draws it again.
+    is word e % 4 of the block with counter (e // 4, 0, 0). No element depends on another, so what
+    needs a mask again draws it again.
     """
 
     name = "random_bits"
@@ -44,8 +44,8 @@ class RandomBits(Discrete):
         size = math.prod(self.shape)
         blocks = np.arange(-(-size // 4), dtype=np.uint64)
         words = philox(key[..., None, :], blocks)
-        flat = words.reshape(*key.shape[:-1], -1)[..., :size]
-        return flat.reshape(*key.shape[:-1], *self.shape)
+        flat = words.reshape((*key.shape[:-1], 4 * len(blocks)))[..., :size]
+        return flat.reshape((*key.shape[:-1], *self.shape))
 
     def spec(self, key: TensorType) -> Pointwise:
         batch = key.ndim - 1

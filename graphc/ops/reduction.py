@@ -1,20 +1,23 @@
-"""Reductions: sum, prod, max, min, argmax, argmin over some axes, which disappear."""
+"""Reductions over some axes, which disappear: sum, prod, max, min, all, any, argmax, argmin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import builtins
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType, int64
+from graphc.dtypes import ALL, TensorType, bool_, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Reduce
-from graphc.ops.families import kind_names
+from graphc.ops.families import Discrete, kind_names
+from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,11 @@ class Reduction(Op):
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         if x.dtype.kind not in self.kinds:
             raise DTypeError(located(f"{self.name}({x}): required {kind_names(self.kinds)}"))
-        if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < x.ndim for a in self.axes):
+        if list(self.axes) != sorted(set(self.axes)) or builtins.any(
+            not 0 <= a < x.ndim for a in self.axes
+        ):
             raise ShapeError(located(f"{self.name}({x}): axes {self.axes} do not fit"))
-        if not self.empty and any(x.shape[a] == 0 for a in self.axes):
+        if not self.empty and builtins.any(x.shape[a] == 0 for a in self.axes):
             raise ShapeError(
                 located(f"{self.name}({x}, axes={self.axes}): no elements to choose from")
             )
@@ -46,7 +51,7 @@ class Reduction(Op):
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return np.asarray(self.fold(x)).astype(self.infer(_type(x))[0].dtype.numpy)
+            return np.asarray(self.fold(x))
 
     def spec(self, x: TensorType) -> Reduce:
         return Reduce(self.kind, self.axes)
@@ -62,11 +67,48 @@ class Reduction(Op):
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return apply(type(self)(tuple(a + 1 for a in self.axes)), inputs[0]), (True,)
 
+    #: Shapes and axes to test, in each dtype or in the last one alone.
+    shapes: ClassVar[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = (
+        ((2, 3, 4), (0, 2)),
+        ((2, 3, 4), (0, 1, 2)),
+        ((2, 3, 4), (0,)),
+        ((3, 4), (1,)),
+        ((1, 1), (0,)),
+        ((37,), (0,)),
+        ((5, 1500), (1,)),
+        ((300, 7), (0,)),
+        ((3, 0), (0,)),
+    )
 
-def _type(x: np.ndarray) -> TensorType:
-    from graphc.dtypes import as_dtype
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        taken = list(of_dtypes(ALL, cls.kinds))
+        (shape, axes), *_ = cls.shapes
+        for dtype in taken:
+            yield Sample(f"ordinary {dtype}", cls(axes), (source.array(shape, dtype),), True)
+        for shape, axes in cls.shapes:
+            near_one = source.array(shape, taken[-1], (0.9, 1.1))
+            yield Sample(f"{shape} {taken[-1]}", cls(axes), (near_one,), True)
+        if cls.empty:
+            yield Sample("of nothing", cls((0,)), (source.array((0, 3), taken[-1]),), True)
+        for dtype in of_dtypes(taken, "f"):
+            rows = source.array((6, 5), dtype)
+            for row, value in enumerate((np.nan, np.inf, -np.inf, -0.0)):
+                rows[row, row] = value
+            rows[4, :2] = np.inf, -np.inf
+            yield Sample(f"special {dtype}", cls((1,)), (rows,))
+        ties = source.integers((4, 6), int64, 0, 2).astype(taken[-1].numpy)
+        yield Sample("ties", cls((1,)), (ties,))
 
-    return TensorType(x.shape, as_dtype(x.dtype))
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        good = ALL[-1] if "f" in cls.kinds else bool_
+        yield refuses(cls((2,)), ShapeError, "do not fit", ((3, 4), good))
+        for dtype in [d for d in ALL if d.kind not in cls.kinds][:1]:
+            yield refuses(cls((0,)), DTypeError, "required", ((3, 4), dtype))
+        if not cls.empty:
+            yield refuses(cls((0,)), ShapeError, "no elements to choose from", ((0, 4), good))
 
 
 class Sum(Reduction):
@@ -92,10 +134,16 @@ class Prod(Reduction):
 
     def others(self, x: Value) -> Value:
         """For each element the product of all others: right also where some are zero."""
-        flat, back = ops.flatten_axes(x, self.axes)
-        left = ops.cumulative_prod_exclusive(flat)
-        right = ops.flip_last(ops.cumulative_prod_exclusive(ops.flip_last(flat)))
-        return back(ops.multiply(left, right))
+        kept = tuple(a for a in range(len(x.shape)) if a not in self.axes)
+        order = (*kept, *self.axes)
+        sizes = tuple(x.shape[a] for a in order)
+        last = len(kept)
+        flat = ops.reshape(ops.permute(x, order), (*sizes[:last], math.prod(sizes[last:])))
+        before = ops.preceding(ops.cumulative_prod(flat, last), last, 1)
+        turned = ops.flip(flat, (last,))
+        after = ops.flip(ops.preceding(ops.cumulative_prod(turned, last), last, 1), (last,))
+        back = tuple(order.index(a) for a in range(len(order)))
+        return ops.permute(ops.reshape(ops.multiply(before, after), sizes), back)
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         x = node.inputs[0]
@@ -143,11 +191,34 @@ class Min(Extremum):
         return x.min(self.axes)
 
 
-class ArgExtremum(Reduction):
+class All(Discrete, Reduction):
+    """Whether all elements hold; true of nothing."""
+
+    name = "all"
+    kind = "all"
+    kinds = "b"
+
+    def fold(self, x: np.ndarray) -> np.ndarray:
+        return x.all(self.axes)
+
+
+class Any(Discrete, Reduction):
+    """Whether any element holds; false of nothing."""
+
+    name = "any"
+    kind = "any"
+    kinds = "b"
+
+    def fold(self, x: np.ndarray) -> np.ndarray:
+        return x.any(self.axes)
+
+
+class ArgExtremum(Discrete, Reduction):
     """Position (int64) of the first extreme element along the one axis; NaN wins."""
 
     kinds = "buif"
     empty = False
+    shapes = tuple((shape, axes) for shape, axes in Reduction.shapes if len(axes) == 1)
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         if len(self.axes) != 1:
@@ -171,21 +242,30 @@ class Argmin(ArgExtremum):
         return x.argmin(self.axes[0])
 
 
-def _reduce(op: type[Reduction]) -> Any:
+def _reduction(op: type[Reduction]) -> Callable[[Value, tuple[int, ...]], Value]:
     def constructor(x: Value, axes: tuple[int, ...]) -> Value:
-        keeps = not axes and not issubclass(op, ArgExtremum)
-        return x if keeps else apply(op(tuple(axes)), x)[0]
+        unchanged = not axes and not issubclass(op, ArgExtremum)
+        return x if unchanged else apply(op(tuple(axes)), x)[0]
 
+    constructor.__name__ = op.name
+    constructor.__doc__ = op.__doc__
     return constructor
 
 
-sum = _reduce(Sum)
-prod = _reduce(Prod)
-max = _reduce(Max)
-min = _reduce(Min)
-argmax = _reduce(Argmax)
-argmin = _reduce(Argmin)
+sum = _reduction(Sum)
+prod = _reduction(Prod)
+max = _reduction(Max)
+min = _reduction(Min)
+all = _reduction(All)
+any = _reduction(Any)
+argmax = _reduction(Argmax)
+argmin = _reduction(Argmin)
 
 
 def sum_all(x: Value) -> Value:
     return sum(x, tuple(range(len(x.shape))))
+
+
+def count_nonzero(x: Value, axes: tuple[int, ...]) -> Value:
+    """How many elements (int64) are not zero; NaN is not."""
+    return sum(ops.astype(ops.astype(x, bool_), int64), axes)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType
+from graphc.dtypes import ALL, TensorType, float64
 from graphc.errors import ShapeError
 from graphc.ir.expr import index as position
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Strided, View, row_major
 from graphc.ops.families import Linear
+from graphc.ops.samples import Refusal, Sample, Source, refuses
 
 
 class IndexMap(Linear):
@@ -31,6 +32,22 @@ class IndexMap(Linear):
 
     def spec(self, x: TensorType) -> View:
         return View(lambda i: self.index(x.shape, i), self.strided)
+
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        """Shapes of the input and instances to test; the first is tested in every dtype."""
+        raise TypeError
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        (shape, op), *others = cls.variants()
+        for dtype in ALL:
+            yield Sample(f"ordinary {dtype}", op, (source.array(shape, dtype),), True)
+        for shape, op in others:
+            yield Sample(f"of {shape}", op, (source.array(shape, float64),), True)
+        strided = source.array((*others[0][0], 2), float64)[..., 1]
+        yield Sample("strided", others[0][1], (strided,), True)
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,22 @@ class Reshape(IndexMap):
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return (ops.reshape(inputs[0], (size, *self.shape)),), (True,)
+
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        return (
+            ((2, 6), cls((3, 4))),
+            ((4, 3, 2), cls((2, 2, 6))),
+            ((2, 3, 4), cls((2, 12, 1))),
+            ((6,), cls((1, 6, 1))),
+            ((), cls((1, 1))),
+            ((1, 1), cls(())),
+            ((0, 3), cls((2, 0))),
+        )
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        yield refuses(cls((5,)), ShapeError, "5 elements required, got 6", ((2, 3), float64))
 
 
 def _common_prefix(a: tuple[int, ...], b: tuple[int, ...]) -> int:
@@ -156,6 +189,21 @@ class Permute(IndexMap):
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return (ops.permute(inputs[0], (0, *(a + 1 for a in self.axes))),), (True,)
 
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        return (
+            ((2, 3), cls((1, 0))),
+            ((2, 3, 4), cls((2, 0, 1))),
+            ((2, 1, 3, 2), cls((3, 1, 0, 2))),
+            ((), cls(())),
+            ((0, 2), cls((1, 0))),
+        )
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        yield refuses(cls((0,)), ShapeError, "an order of 2 axes", ((2, 3), float64))
+        yield refuses(cls((0, 0)), ShapeError, "an order of 2 axes", ((2, 3), float64))
+
 
 @dataclass(frozen=True)
 class Broadcast(IndexMap):
@@ -207,6 +255,25 @@ class Broadcast(IndexMap):
         axes = (0, *(a + 1 for a in self.axes))
         return apply(Broadcast((size, *self.shape), axes), inputs[0]), (True,)
 
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        return (
+            ((3,), cls((2, 3), (1,))),
+            ((3, 1), cls((2, 3, 4), (1, 2))),
+            ((2, 3), cls((2, 4, 3), (0, 2))),
+            ((), cls((2, 2), ())),
+            ((1, 1), cls((5, 1), (0, 1))),
+            ((1,), cls((0,), (0,))),
+            ((0, 2), cls((3, 0, 2), (1, 2))),
+        )
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        op = cls((2, 3), (1,))
+        yield refuses(op, ShapeError, "do not broadcast", ((2,), float64))
+        yield refuses(op, ShapeError, "do not broadcast", ((3, 3), float64))
+        yield refuses(cls((2, 2), (1, 0)), ShapeError, "do not broadcast", ((2, 2), float64))
+
 
 @dataclass(frozen=True)
 class Slice(IndexMap):
@@ -220,6 +287,8 @@ class Slice(IndexMap):
     steps: tuple[int, ...]
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        if len(self.lengths) != x.ndim:
+            raise ShapeError(located(f"slice({x}) by {self.lengths}: numbers of axes differ"))
         for extent, start, length, step in zip(
             x.shape, self.starts, self.lengths, self.steps, strict=True
         ):
@@ -255,6 +324,24 @@ class Slice(IndexMap):
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         op = Slice((0, *self.starts), (size, *self.lengths), (1, *self.steps))
         return apply(op, inputs[0]), (True,)
+
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        return (
+            ((5, 4), cls((1, 3), (3, 2), (1, -2))),
+            ((9,), cls((8,), (3,), (-4,))),
+            ((4, 6), cls((0, 1), (2, 3), (3, 2))),
+            ((), cls((), (), ())),
+            ((3, 2), cls((3, 0), (0, 2), (1, 1))),
+            ((0, 2), cls((0, 1), (0, 1), (1, 1))),
+        )
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        outside = "is outside an axis of 3"
+        yield refuses(cls((1,), (3,), (1,)), ShapeError, outside, ((3,), float64))
+        yield refuses(cls((0,), (2,), (-1,)), ShapeError, outside, ((3,), float64))
+        yield refuses(cls((0,), (1,), (1,)), ShapeError, "numbers of axes", ((3, 3), float64))
 
 
 def reshape(x: Value, shape: tuple[int, ...]) -> Value:

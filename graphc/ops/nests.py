@@ -1,0 +1,46 @@
+"""Loop nests along one axis: the frame that cumulative operators and sorting share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from graphc.dtypes import TensorType
+from graphc.ir.expr import INDEX, Expr, Var, index
+from graphc.ir.spec import Index, NestIO, row_major
+
+
+def unravel(flat: Expr, shape: tuple[int, ...]) -> Index:
+    """The position in a shape of an element counted in row-major order."""
+    result: list[Expr] = []
+    for k, (extent, step) in enumerate(zip(shape, row_major(shape), strict=True)):
+        at = flat // step
+        result.append(at % extent if k else at)
+    return tuple(result)
+
+
+class Lines:
+    """The lines of a tensor along one axis, each a unit of work."""
+
+    def __init__(self, type: TensorType, axis: int):
+        self.axis = axis
+        self.extent = type.shape[axis]
+        self.others = (*type.shape[:axis], *type.shape[axis + 1 :])
+
+    @property
+    def count(self) -> int:
+        """How many lines there are to work on: none where they have no elements."""
+        return math.prod(self.others) if self.extent else 0
+
+    def of(self, io: NestIO) -> Callable[[Expr], Index]:
+        """The positions of the elements of the unit's line."""
+        lead = unravel(io.unit, self.others)
+        return lambda k: (*lead[: self.axis], k, *lead[self.axis :])
+
+
+def counter(io: NestIO, prefix: str = "k") -> Var:
+    """A fresh loop counter."""
+    return Var(INDEX, io.fresh(prefix))
+
+
+ZERO, ONE = index(0), index(1)

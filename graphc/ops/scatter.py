@@ -1,0 +1,266 @@
+"""Operators that write at positions which come from data, one class for each way of combining.
+
+Positions are those of `gather`. Updates are taken in row-major order of their indices, so equal
+positions are combined in a fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from graphc import dtypes, ops
+from graphc.dtypes import TensorType, float32, float64, int64
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.graph import Node, Value, apply
+from graphc.ir.site import located
+from graphc.ir.spec import Index, Reader, Scatter
+from graphc.ops.families import Linear, kind_names
+from graphc.ops.indexing import Indexed, index_cases, index_refusals
+from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
+
+
+class ScatterOp(Indexed):
+    """out = x; out[b…, j0[b…, i…], …, r…] is combined with updates[b…, i…, r…], for all i…"""
+
+    kind: ClassVar[str]
+    kinds: ClassVar[str] = "uif"
+
+    def infer(
+        self, x: TensorType, updates: TensorType, *indices: TensorType
+    ) -> tuple[TensorType, ...]:
+        self.check(x, indices)
+        what = f"{self.name}({x}, {updates})"
+        if updates.shape != self.taken(x, indices):
+            raise ShapeError(located(f"{what}: updates of shape {self.taken(x, indices)} required"))
+        if updates.dtype is not x.dtype:
+            raise DTypeError(located(f"{what}: dtypes differ"))
+        if x.dtype.kind not in self.kinds:
+            raise DTypeError(located(f"{what}: required {kind_names(self.kinds)}"))
+        return (x,)
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        """Combines the updates with `out` at the places, in order."""
+        raise TypeError
+
+    def reference(self, x: np.ndarray, updates: np.ndarray, *indices: np.ndarray) -> np.ndarray:
+        out = x.copy()
+        with np.errstate(all="ignore"):
+            self.combine(out, self.places(x, indices), updates)
+        return out
+
+    def spec(self, x: TensorType, updates: TensorType, *indices: TensorType) -> Scatter:
+        def position(read: Reader, i: Index) -> Index:
+            return self.position(x, i, read, 2)
+
+        return Scatter(position, self.batches + self.count, self.kind, self.batches)
+
+    def flops(self, x: TensorType, updates: TensorType, *indices: TensorType) -> int:
+        return updates.size if x.dtype.is_float else 0
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        every = ops.batch_all(size, inputs, batched)
+        return apply(type(self)(self.count, self.batches + 1), *every), (True,)
+
+    def at_updates(self, x: Value, indices: Sequence[Value]) -> Value:
+        """The elements of x at the positions of the updates."""
+        return ops.gather(x, indices, self.batches)
+
+    def added(self, x: Value, updates: Value, indices: Sequence[Value]) -> Value:
+        return ops.scatter_add(x, updates, indices, self.batches)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for dtype in of_dtypes(dtypes.ALL, cls.kinds):
+            at = source.integers((4,), int64, -7, 7)
+            arrays = source.array((5, 3), dtype), source.array((4, 3), dtype), at
+            yield Sample(f"ordinary {dtype}", cls(1), arrays, True)
+        for op, shape, at_shape, at_dtype in index_cases(cls):
+            at = [source.integers(at_shape, at_dtype, 0, 4) for _ in range(op.count)]
+            updates = source.array((*at_shape, *shape[op.batches + op.count :]), float64)
+            note = f"{shape} at {at_dtype}{at_shape}"
+            yield Sample(note, op, (source.array(shape, float64), updates, *at), True)
+        many = np.zeros(9, np.int64)
+        arrays = source.array((2,), float32), source.array((9,), float32), many
+        yield Sample("all at one place", cls(1), arrays)
+        special = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 0.0, 1.0])
+        arrays = np.roll(special, 2), special, np.array([0, 1, 2, 3, 3, 5, 0])
+        yield Sample("special", cls(1), arrays)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        x, at = ((3, 4), float32), ((2,), int64)
+        yield from index_refusals(cls, (((2, 4), float32),))
+        yield refuses(cls(1), ShapeError, "of shape (2, 4) required", x, ((2, 3), float32), at)
+        yield refuses(cls(1), DTypeError, "dtypes differ", x, ((2, 4), float64), at)
+        for dtype in [d for d in dtypes.ALL if d.kind not in cls.kinds]:
+            wrong = ((3, 4), dtype), ((2, 4), dtype)
+            yield refuses(cls(1), DTypeError, "required", *wrong, at)
+
+
+class ScatterAdd(Linear, ScatterOp):
+    name = "scatter_add"
+    kind = "add"
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        np.add.at(out, places, updates)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        indices = node.inputs[2:]
+        return (g, self.at_updates(g, indices), *[None] * self.count)
+
+
+class ScatterSet(Linear, ScatterOp):
+    """Of several updates at one position the last one wins, and alone receives a gradient."""
+
+    name = "scatter_set"
+    kind = "set"
+    kinds = "buif"
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        lead = np.broadcast_shapes(*[p.shape for p in places])
+        rows = np.ravel_multi_index(
+            [np.broadcast_to(p, lead).reshape(-1) for p in places], out.shape[: len(places)]
+        )
+        # The first occurrence in reversed order is the last one.
+        rows, last = np.unique(rows[::-1], return_index=True)
+        rest = out.shape[len(places) :]
+        chosen = updates.reshape(-1, *rest)[::-1][last] if updates.size else updates[:0]
+        if updates.size:
+            out.reshape(-1, *rest)[rows] = chosen
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        x, updates, *indices = node.inputs
+        lead = indices[0].shape
+        size = indices[0].type.size
+        numbers = ops.reshape(ops.iota((size,), 0, int64), lead)
+        nobody = ops.full(x.shape[: self.batches + self.count], -1, int64)
+        winners = apply(self, nobody, numbers, *indices)[0]
+        won = ops.equal(self.at_updates(winners, indices), numbers)
+        zero = ops.zeros_like(updates)
+        kept = apply(self, g, zero, *indices)[0]
+        won = ops.broadcast(won, updates.shape, tuple(range(len(lead))))
+        passed = ops.where(won, self.at_updates(g, indices), zero)
+        return (kept, passed, *[None] * self.count)
+
+
+class ScatterMultiply(ScatterOp):
+    """The derivative by an update is the product of all others at its position, right where one
+    factor is zero; second derivatives by two factors that are both zero are taken as zero.
+    """
+
+    name = "scatter_multiply"
+    kind = "multiply"
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        np.multiply.at(out, places, updates)
+
+    def others(self, x: Value, updates: Value, indices: Sequence[Value]) -> Value:
+        """For each update the product of x and of all other updates at its position."""
+        zero, one = ops.zeros_like(updates), ops.full_like(updates, 1)
+        vanishes = ops.equal(updates, zero)
+        count = self.added(ops.zeros_like(x), ops.astype(vanishes, x.dtype), indices)
+        factors = ops.where(vanishes, one, updates)
+        product = self.at_updates(apply(self, x, factors, *indices)[0], indices)
+        # The product of the factors that vanish, as a function of them: its value is 0 or 1.
+        vanishing = ops.where(vanishes, updates, one)
+        ones = ops.full_like(x, 1)
+        vanished = self.at_updates(apply(self, ones, vanishing, *indices)[0], indices)
+        alone = ops.equal(self.at_updates(count, indices), one)
+        return ops.where(
+            vanishes,
+            ops.where(alone, product, zero),
+            ops.multiply(ops.divide(product, factors), vanished),
+        )
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        x, updates, *indices = node.inputs
+        slope = ops.multiply(self.at_updates(g, indices), self.others(x, updates, indices))
+        return (apply(self, g, updates, *indices)[0], slope, *[None] * self.count)
+
+    def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        x, updates, *indices = node.inputs
+        tx, tu = tangents[:2]
+        moved = None if tx is None else apply(self, tx, updates, *indices)[0]
+        if tu is None:
+            return (moved,)
+        part = ops.multiply(tu, self.others(x, updates, indices))
+        return (self.added(ops.zeros_like(x) if moved is None else moved, part, indices),)
+
+
+class ScatterExtremum(ScatterOp):
+    """NaN wins; all that are equal to the result share its gradient."""
+
+    kinds = "buif"
+
+    def shares(self, node: Node) -> tuple[Value, Value, Value]:
+        """Where x and where the updates equal the result, and how many there are that do."""
+        x, updates, *indices = node.inputs
+        out = node.outputs[0]
+        kept = ops.equal(x, out)
+        chosen = ops.equal(updates, self.at_updates(out, indices))
+        count = self.added(ops.astype(kept, x.dtype), ops.astype(chosen, updates.dtype), indices)
+        return kept, chosen, count
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        indices = node.inputs[2:]
+        kept, chosen, count = self.shares(node)
+        share = ops.divide(g, count)
+        passed = self.at_updates(share, indices)
+        return (
+            ops.where(kept, share, ops.zeros_like(share)),
+            ops.where(chosen, passed, ops.zeros_like(passed)),
+            *[None] * self.count,
+        )
+
+    def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        x, updates, *indices = node.inputs
+        if tangents[0] is None and tangents[1] is None:
+            return (None,)
+        kept, chosen, count = self.shares(node)
+        moved = []
+        for value, t, where in ((x, tangents[0], kept), (updates, tangents[1], chosen)):
+            zero = ops.zeros_like(value)
+            moved.append(zero if t is None else ops.where(where, t, zero))
+        return (ops.divide(self.added(*moved, indices), count),)
+
+
+class ScatterMax(ScatterExtremum):
+    __doc__ = ScatterExtremum.__doc__
+    name = "scatter_max"
+    kind = "max"
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        np.maximum.at(out, places, updates)
+
+
+class ScatterMin(ScatterExtremum):
+    __doc__ = ScatterExtremum.__doc__
+    name = "scatter_min"
+    kind = "min"
+
+    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
+        np.minimum.at(out, places, updates)
+
+
+def scatter_add(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:
+    return apply(ScatterAdd(len(indices), batches), x, updates, *indices)[0]
+
+
+def scatter_set(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:
+    return apply(ScatterSet(len(indices), batches), x, updates, *indices)[0]
+
+
+def scatter_multiply(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:
+    return apply(ScatterMultiply(len(indices), batches), x, updates, *indices)[0]
+
+
+def scatter_max(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:
+    return apply(ScatterMax(len(indices), batches), x, updates, *indices)[0]
+
+
+def scatter_min(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:
+    return apply(ScatterMin(len(indices), batches), x, updates, *indices)[0]
