@@ -16,7 +16,6 @@ from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
 from graphc.ops.placing import Concat, Pad
-from graphc.ops.placing import Concat, Pad
 from graphc.ops.shape import Slice
 
 
@@ -117,7 +116,7 @@ def pad_by_nothing(op: Pad, x: Value, fill: Value) -> Value | None:
 def pad_with_the_same(op: Pad, x: Value, fill: Value) -> Value | None:
     """pad(x) = the fill everywhere, where x is that number everywhere or empty"""
     number = filling(fill)
-    same = number is not None and is_filled(x, number[()])
+    same = number is not None and is_filled(x, number.item())
     return ops.broadcast(fill, op.shape) if same or x.type.size == 0 else None
 
 

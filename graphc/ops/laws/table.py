@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from graphc.ops.shape import Broadcast, Reshape
 #: `law(op, *inputs)` gives an equal, simpler value for the one result of the operator, or None.
 Law = Callable[..., Value | None]
 
-_laws: dict[type[Op], list[Law]] = {}
+_entered: dict[type[Op], list[Law]] = {}
+_collected: dict[type[Op], tuple[Law, ...]] = {}
 
 
 def law(*operators: type[Op]) -> Callable[[Law], Law]:
@@ -24,17 +24,20 @@ def law(*operators: type[Op]) -> Callable[[Law], Law]:
 
     def enter(function: Law) -> Law:
         for operator in operators:
-            _laws.setdefault(operator, []).append(function)
-        laws_of.cache_clear()
+            _entered.setdefault(operator, []).append(function)
+        _collected.clear()
         return function
 
     return enter
 
 
-@cache
 def laws_of(operator: type[Op]) -> tuple[Law, ...]:
     """The laws of an operator, its own before those of its family."""
-    return tuple(found for cls in operator.__mro__ for found in _laws.get(cls, ()))
+    found = _collected.get(operator)
+    if found is None:
+        found = tuple(law for cls in operator.__mro__ for law in _entered.get(cls, ()))
+        _collected[operator] = found
+    return found
 
 
 def filling(x: Value) -> np.ndarray | None:
