@@ -159,7 +159,20 @@ from graphc.functions import (
 from graphc.ir.graph import Graph
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
-from graphc.transforms import grad, stop_gradient, value_and_grad
+from graphc.transforms import (
+    checkpoint,
+    custom_vjp,
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacrev,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 
 __version__ = "0.1.0"
 

@@ -81,10 +81,11 @@ class Meta:
 
     `rule` is the forward node whose derivative rule made this one (None for the user's own);
     `name` the user's name; `clone` is non-zero on recomputed copies, so that common-subexpression
-    elimination does not merge them with their originals.
+    elimination does not merge them with their originals; `region` is the number of the checkpointed
+    call inside which the node was made (0: none), whose values are recomputed rather than kept.
     """
 
-    __slots__ = ("clone", "name", "rule", "site")
+    __slots__ = ("clone", "name", "region", "rule", "site")
 
     def __init__(
         self,
@@ -92,11 +93,13 @@ class Meta:
         rule: Node | None = None,
         name: str | None = None,
         clone: int = 0,
+        region: int = 0,
     ):
         self.site = site
         self.rule = rule
         self.name = name
         self.clone = clone
+        self.region = region
 
 
 class Node:
@@ -146,12 +149,16 @@ class Value:
 
 
 _serials = itertools.count()
+_regions = itertools.count(1)
 
 
 class _Origin(threading.local):
-    """The origin given to nodes made now, where it is not the user's current line."""
+    """The origin given to nodes made now, where it is not the user's current line, and the
+    innermost checkpointed call.
+    """
 
     meta: Meta | None = None
+    region: int = 0
 
 
 _origin = _Origin()
@@ -161,7 +168,7 @@ _origin = _Origin()
 def derived_from(node: Node) -> Iterator[None]:
     """Nodes made inside are derivatives of `node`: its line, and `rule` set to it."""
     before = _origin.meta
-    _origin.meta = Meta(node.meta.site, rule=node)
+    _origin.meta = Meta(node.meta.site, rule=node, region=_origin.region)
     try:
         yield
     finally:
@@ -179,6 +186,17 @@ def standing_in_for(node: Node) -> Iterator[None]:
         _origin.meta = before
 
 
+@contextmanager
+def checkpointed() -> Iterator[None]:
+    """Nodes made inside belong to a region of their own: recomputed for the backward pass."""
+    before = _origin.region
+    _origin.region = next(_regions)
+    try:
+        yield
+    finally:
+        _origin.region = before
+
+
 def current_site() -> sites.Site | None:
     """The line that a node made now would carry."""
     return _origin.meta.site if _origin.meta is not None else sites.here()
@@ -194,9 +212,9 @@ def apply(op: Op, *inputs: Value) -> tuple[Value, ...]:
     types = op.infer(*[v.type for v in inputs])
     given = _origin.meta
     if given is None:
-        meta = Meta(sites.here())
+        meta = Meta(sites.here(), region=_origin.region)
     else:
-        meta = Meta(given.site, given.rule, given.name, given.clone)
+        meta = Meta(given.site, given.rule, given.name, given.clone, given.region)
     return Node(op, inputs, types, meta).outputs
 
 
