@@ -5,6 +5,10 @@ elements in the same order, otherwise it begins a group. Groups are numbered as 
 joins only the latest of its producers' groups, so every edge between groups goes from a lower to a
 higher number: the numbering is a schedule, and no cycle can arise.
 
+A node that reads nothing but what is in memory from the beginning (the decayed momentum of an
+optimizer, a comparison of labels) can be computed at any time: it waits until its first reader is
+placed, and joins that.
+
 Within a group elements are numbered in row-major order. Two shapes of equal size number them
 alike, so a reshape does not end a group; a transposed or shifted read does.
 """
@@ -94,27 +98,62 @@ class _Fusion:
         self.storage = storage
         self.groups: list[Group] = []
         self.of: dict[Node, Group] = {}
+        #: Nodes that no group has yet, in order.
+        self.waiting: dict[Node, None] = {}
 
     def run(self, nodes: Sequence[Node]) -> list[Group]:
         for node in nodes:
             if self.storage.role[node] is Role.COMPUTED:
                 self._place(node)
+        for node in list(self.waiting):
+            self._settle(node)
         return self.groups
 
     def _place(self, node: Node) -> None:
+        """Puts a node into a group, after those of its producers that wait; or lets it wait."""
+        waiting = self._waiting_for(node)
+        latest = self._latest(node, waiting)
+        if latest is None and self._may_wait(node):
+            self.waiting[node] = None
+            return
+        for producer in waiting:
+            self._settle(producer, latest)
+        self._settle(node)
+
+    def _may_wait(self, node: Node) -> bool:
+        """Single numbers do not wait: they are ready before everything that needs them."""
+        pointwise = isinstance(self.storage.spec[node], (Scalar, Pointwise))
+        return pointwise and node.types[0].size > 1
+
+    def _waiting_for(self, node: Node) -> list[Node]:
+        """The producers of a node that wait, theirs included, in order."""
+        found: set[Node] = set()
+        stack = [node]
+        while stack:
+            for root in self._roots(stack.pop()):
+                if root.node in self.waiting and root.node not in found:
+                    found.add(root.node)
+                    stack.append(root.node)
+        return sorted(found, key=lambda n: n.serial)
+
+    def _settle(self, node: Node, group: Group | None = None) -> None:
+        """Puts a node into `group` if it fits there, else where its producers are."""
+        self.waiting.pop(node, None)
         spec = self.storage.spec[node]
-        latest = self._latest(node)
         if isinstance(spec, Reduce):
-            self._place_reduce(node, spec, latest)
+            self._place_reduce(node, spec, self._latest(node))
             return
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
-        if pointwise and latest is not None and latest.kind is not Kind.ALONE:
-            level = self._joins(node, latest)
-            if level is not None and self._fits(node, latest, cost):
-                cuts = merged_cuts(latest.cuts, node.types[0].shape) if level is Level.FULL else latest.cuts
-                assert cuts is not None
-                self._add(latest, node, level, cuts, cost)
+        for candidate in (group, self._latest(node)) if pointwise else ():
+            if candidate is None or candidate.kind is Kind.ALONE:
+                continue
+            level = self._joins(node, candidate)
+            if level is not None and self._fits(node, candidate, cost):
+                cuts = candidate.cuts
+                if level is Level.FULL:
+                    cuts = merged_cuts(cuts, node.types[0].shape) or cuts
+                self._add(candidate, node, level, cuts, cost)
                 return
         kind = Kind.ALONE
         if pointwise:
@@ -139,8 +178,10 @@ class _Fusion:
         places = self.storage.places
         return [places[v].root for v in node.inputs if v in places]
 
-    def _latest(self, node: Node) -> Group | None:
-        groups = [self.of[root.node] for root in self._roots(node) if root.node in self.of]
+    def _latest(self, node: Node, others: Sequence[Node] = ()) -> Group | None:
+        """The last of the groups of what a node (and some others) reads."""
+        roots = [root.node for n in (node, *others) for root in self._roots(n)]
+        groups = [self.of[n] for n in roots if n in self.of]
         return max(groups, key=lambda g: g.order, default=None)
 
     def _fits(self, node: Node, group: Group, cost: int) -> bool:
