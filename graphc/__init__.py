@@ -156,7 +156,9 @@ from graphc.functions import (
     zeros,
     zeros_like,
 )
+from graphc.io import load, save
 from graphc.ir.graph import Graph
+from graphc.stages import Compiled, Jitted, KernelInfo, Lowered, compile, jit
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (
@@ -173,6 +175,8 @@ from graphc.transforms import (
     vjp,
     vmap,
 )
+
+from graphc import nn, optim, random  # isort: skip
 
 __version__ = "0.1.0"
 
