@@ -5,13 +5,16 @@
  *
  * SPDX-License-Identifier: MIT-0 */
 
-#include "math_base.h"
+#include "math_arc.h"
 #include "math_basic.h"
 #include "math_cast.h"
+#include "math_erf.h"
 #include "math_exp.h"
+#include "math_gamma.h"
+#include "math_hyperbolic.h"
 #include "math_int.h"
 #include "math_log.h"
-#include "math_special.h"
+#include "math_pow.h"
 #include "math_trig.h"
 
 #endif

@@ -1,15 +1,16 @@
 #ifndef GX_MATH_BASE_H
 #define GX_MATH_BASE_H
-/* What the scalar mathematics is made of: fused multiply-adds, bit casts, powers of two.
+/* What the scalar mathematics is made of: fused multiply-adds, bit casts, powers of two, rounding
+ * errors.
  *
  * The functions of math_*.h are scalar C without branches or tables, so that a compiler turns a
  * loop over them into vector code. Every operation in them is one IEEE operation, and a fused
  * multiply-add stands only where it is written, so vector body, scalar tail, gcc and clang give
- * equal bits (compile with -ffp-contract=off). They need -fno-math-errno -fno-trapping-math to
- * vectorize and the default rounding mode to be right; they set neither errno nor modes.
+ * equal bits (compile with -ffp-contract=off). They vectorize under -fno-math-errno
+ * -fno-trapping-math, are right in the default rounding mode, and set neither errno nor modes.
  *
- * Polynomials were found by Remez exchange (minimax in relative error unless said otherwise), the
- * coefficients rounded one after the other and the remaining ones fitted again.
+ * Polynomials were found by Remez exchange, in relative error of the function unless said
+ * otherwise; coefficients were rounded one after the other, and the remaining ones fitted again.
  *
  * SPDX-License-Identifier: MIT-0 */
 
@@ -27,8 +28,8 @@
 #define GX_FMA_F64(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* x + GX_MAGIC rounds x to an integer, half to even, for |x| below 2^22 (2^51); the integer is in
- * the low bits of the sum, and subtracting GX_MAGIC gives it as a float. */
+/* x + GX_MAGIC is x rounded to an integer, half to even, for |x| up to 2^22 (2^51): the integer
+ * stands in the low bits of the sum, and subtracting GX_MAGIC gives it as a number. */
 #define GX_MAGIC_F32 0x1.8p23f
 
 #define GX_MAGIC_F64 0x1.8p52
@@ -57,8 +58,8 @@ static inline double gx_from_bits_f64(uint64_t u) {
     return x;
 }
 
-/* p * 2^n for t = n + GX_MAGIC_F32 and |n| <= 252, rounded once even where the result is
- * subnormal: two factors, each of them a normal number. */
+/* p * 2^n for t = n + GX_MAGIC_F32 and |n| <= 252: by two factors, each a normal number, so that
+ * a subnormal result is rounded once and a large one overflows only where it must. */
 static inline float gx_scale_f32(float p, float t) {
     uint32_t n = gx_bits_f32(t) - gx_bits_f32(GX_MAGIC_F32) + 254;
     uint32_t half = n >> 1;
@@ -70,6 +71,26 @@ static inline double gx_scale_f64(double p, double t) {
     uint64_t n = gx_bits_f64(t) - gx_bits_f64(GX_MAGIC_F64) + 2046;
     uint64_t half = n >> 1;
     return p * gx_from_bits_f64(half << 52) * gx_from_bits_f64((n - half) << 52);
+}
+
+/* (a + b) - s for s = a + b rounded, exactly (Knuth's TwoSum). */
+static inline double gx_sum_error_f64(double a, double b, double s) {
+    double t = s - a;
+    return (a - (s - t)) + (b - t);
+}
+
+/* a*b - p for p = a*b rounded, exactly, unless it underflows; without a fused multiply-add by
+ * splitting into halves of 26 bits, for |a| and |b| below 2^996 (Dekker, Veltkamp). */
+static inline double gx_product_error_f64(double a, double b, double p) {
+#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
+    return fma(a, b, -p);
+#else
+    double a1 = a * 0x1.0000002p27, b1 = b * 0x1.0000002p27;
+    a1 = a1 - (a1 - a);
+    b1 = b1 - (b1 - b);
+    double a2 = a - a1, b2 = b - b1;
+    return ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2;
+#endif
 }
 
 #endif

@@ -1,9 +1,9 @@
 #ifndef GX_MATH_CAST_H
 #define GX_MATH_CAST_H
-/* Conversions from floating point to integers, where C leaves the result undefined.
+/* Conversions from floating point to integers, where C leaves some results undefined.
  *
- * They truncate towards zero and saturate at the ends of the integer type; NaN gives 0. The value is
- * brought into range first, so the conversion itself is always defined.
+ * They truncate towards zero and saturate at the ends of the integer type; NaN gives 0. The value
+ * is brought into range first, so the conversion itself is always defined.
  *
  * SPDX-License-Identifier: MIT-0 */
 

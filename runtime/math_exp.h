@@ -1,6 +1,9 @@
 #ifndef GX_MATH_EXP_H
 #define GX_MATH_EXP_H
-/* Exponentials and what is made of them.
+/* Exponentials and the logistic function.
+ *
+ * e^x = 2^n e^r with n = x / ln 2 rounded. n ln 2 is subtracted in two parts, the first short
+ * enough for its product with n to be exact (Cody and Waite).
  *
  * SPDX-License-Identifier: MIT-0 */
 
@@ -9,86 +12,145 @@
 #include <math.h>
 #include <stdint.h>
 
-/* e^r = 1 + r + r^2 Q(r) for |r| <= ln(2)/2; Q has degree 4, error 2^-28. */
+/* r with |r| <= ln(2)/2 for |x| below 2^15; *t becomes n + GX_MAGIC_F32. */
+static inline float gx_exp_reduce_f32(float x, float *t) {
+    *t = GX_FMA_F32(x, 0x1.715476p+0f, GX_MAGIC_F32);
+    float n = *t - GX_MAGIC_F32;
+    float r = GX_FMA_F32(n, -0x1.62e4p-1f, x);
+    return GX_FMA_F32(n, -0x1.7f7d1cp-20f, r);
+}
+
+/* r with |r| <= ln(2)/2, plus *low, for |x| below 2^20; *t becomes n + GX_MAGIC_F64. */
+static inline double gx_exp_reduce_f64(double x, double *low, double *t) {
+    *t = GX_FMA_F64(x, 0x1.71547652b82fep+0, GX_MAGIC_F64);
+    double n = *t - GX_MAGIC_F64;
+    double h = GX_FMA_F64(n, -0x1.62e42feep-1, x);
+    double m = n * 0x1.a39ef35793c76p-33;
+    double r = h - m;
+    *low = (h - r) - m;
+    return r;
+}
+
+/* e^r = 1 + r + r^2 Q(r) for |r| <= ln(2)/2: Q, of degree 4; the error of e^r is 2^-28. */
 static inline float gx_exp_poly_f32(float r) {
     float q = 0x1.6afee4p-10f;
     q = GX_FMA_F32(q, r, 0x1.12449ap-7f);
     q = GX_FMA_F32(q, r, 0x1.555826p-5f);
     q = GX_FMA_F32(q, r, 0x1.555482p-3f);
     q = GX_FMA_F32(q, r, 0x1.fffffcp-2f);
-    return 1.0f + GX_FMA_F32(r * r, q, r);
+    return q;
 }
 
-/* e^r = 1 + r + r^2 Q(r) for |r| <= ln(2)/2; Q has degree 10, error 2^-63. */
+/* As gx_exp_poly_f32; of degree 10, error 2^-61 of e^r - 1, so that expm1 may use it too. */
 static inline double gx_exp_poly_f64(double r) {
-    double q = 0x1.1e47e120d3908p-29;
-    q = GX_FMA_F64(q, r, 0x1.af5ec5f276ea6p-26);
-    q = GX_FMA_F64(q, r, 0x1.27e59e0e24a1p-22);
-    q = GX_FMA_F64(q, r, 0x1.71ddf8b6d735ap-19);
-    q = GX_FMA_F64(q, r, 0x1.a01a014c89471p-16);
-    q = GX_FMA_F64(q, r, 0x1.a01a01af7b3b9p-13);
-    q = GX_FMA_F64(q, r, 0x1.6c16c16c2798dp-10);
-    q = GX_FMA_F64(q, r, 0x1.111111110f8e3p-7);
-    q = GX_FMA_F64(q, r, 0x1.5555555555531p-5);
+    double q = 0x1.1ef47da2921d8p-29;
+    q = GX_FMA_F64(q, r, 0x1.af5a21820bffap-26);
+    q = GX_FMA_F64(q, r, 0x1.27e52b3afe90dp-22);
+    q = GX_FMA_F64(q, r, 0x1.71ddfb39792a1p-19);
+    q = GX_FMA_F64(q, r, 0x1.a01a01833dceap-16);
+    q = GX_FMA_F64(q, r, 0x1.a01a01ae9c2b1p-13);
+    q = GX_FMA_F64(q, r, 0x1.6c16c16c1cb14p-10);
+    q = GX_FMA_F64(q, r, 0x1.111111110fa6cp-7);
+    q = GX_FMA_F64(q, r, 0x1.5555555555549p-5);
     q = GX_FMA_F64(q, r, 0x1.5555555555558p-3);
     q = GX_FMA_F64(q, r, 0x1p-1);
-    return 1.0 + GX_FMA_F64(r * r, q, r);
+    return q;
 }
 
-/* e^x = 2^n e^r, n = rint(x / ln 2). ln 2 is subtracted in two parts, the first short enough for
- * n*ln2 to be exact (Cody and Waite). */
+/* Arguments are brought to where the result is inf or 0 already. */
 static inline float gx_exp_f32(float x) {
     x = x > 89.0f ? 89.0f : x;
     x = x < -104.0f ? -104.0f : x;
-    float t = GX_FMA_F32(x, 0x1.715476p+0f, GX_MAGIC_F32);
-    float n = t - GX_MAGIC_F32;
-    float r = GX_FMA_F32(n, -0x1.62e4p-1f, x);
-    r = GX_FMA_F32(n, -0x1.7f7d1cp-20f, r);
-    return gx_scale_f32(gx_exp_poly_f32(r), t);
+    float t;
+    float r = gx_exp_reduce_f32(x, &t);
+    float u = GX_FMA_F32(r * r, gx_exp_poly_f32(r), r);
+    return gx_scale_f32(1.0f + u, t);
 }
 
 static inline double gx_exp_f64(double x) {
     x = x > 710.0 ? 710.0 : x;
     x = x < -746.0 ? -746.0 : x;
-    double t = GX_FMA_F64(x, 0x1.71547652b82fep+0, GX_MAGIC_F64);
-    double n = t - GX_MAGIC_F64;
-    double r = GX_FMA_F64(n, -0x1.62e42feep-1, x);
-    r = GX_FMA_F64(n, -0x1.a39ef35793c76p-33, r);
-    return gx_scale_f64(gx_exp_poly_f64(r), t);
+    double low, t;
+    double r = gx_exp_reduce_f64(x, &low, &t);
+    double u = GX_FMA_F64(r * r, gx_exp_poly_f64(r), low) + r;
+    return gx_scale_f64(1.0 + u, t);
 }
 
-/* tanh x = x + x^3 P(x^2) near 0, error 2^-29; else 1 - 2 / (e^2|x| + 1). */
-static inline float gx_tanh_f32(float x) {
-    float a = fabsf(x);
-    float z = x * x;
-    float p = -0x1.95107cp-8f;
-    p = GX_FMA_F32(p, z, 0x1.58269ep-6f);
-    p = GX_FMA_F32(p, z, -0x1.b906c6p-5f);
-    p = GX_FMA_F32(p, z, 0x1.110c5ep-3f);
-    p = GX_FMA_F32(p, z, -0x1.555548p-2f);
-    float small = GX_FMA_F32(x * z, p, x);
-    float large = 1.0f - 2.0f / (gx_exp_f32(2.0f * a) + 1.0f);
-    return a < 0.55f ? small : copysignf(large, x);
+/* e^(x + l) for a small l: (p + *low) 2^n with n = *t - GX_MAGIC_F64, p + *low good to 2^-60. */
+static inline double gx_exp_sum_f64(double x, double l, double *low, double *t) {
+    double rl;
+    double r = gx_exp_reduce_f64(x, &rl, t);
+    double s = 1.0 + r;
+    double v = GX_FMA_F64(r * r, gx_exp_poly_f64(r), (1.0 - s) + r);
+    double p = s + v;
+    *low = GX_FMA_F64(rl + l, p, (s - p) + v);
+    return p;
 }
 
-/* As gx_tanh_f32; the polynomial's error is 2^-60. */
-static inline double gx_tanh_f64(double x) {
-    double a = fabs(x);
-    double z = x * x;
-    double p = -0x1.3ea661f8171b5p-16;
-    p = GX_FMA_F64(p, z, 0x1.5a0fbffb835bfp-14);
-    p = GX_FMA_F64(p, z, -0x1.e84250f34cbe6p-13);
-    p = GX_FMA_F64(p, z, 0x1.34663b500caf6p-11);
-    p = GX_FMA_F64(p, z, -0x1.7d8c453e297cbp-10);
-    p = GX_FMA_F64(p, z, 0x1.d6d25561b693dp-9);
-    p = GX_FMA_F64(p, z, -0x1.226e2d5afb01p-7);
-    p = GX_FMA_F64(p, z, 0x1.664f484c13484p-6);
-    p = GX_FMA_F64(p, z, -0x1.ba1ba1b94247cp-5);
-    p = GX_FMA_F64(p, z, 0x1.1111111110393p-3);
-    p = GX_FMA_F64(p, z, -0x1.555555555554cp-2);
-    double small = GX_FMA_F64(x * z, p, x);
-    double large = 1.0 - 2.0 / (gx_exp_f64(2.0 * a) + 1.0);
-    return a < 0.55 ? small : copysign(large, x);
+/* 2^x = 2^n (1 + r P(r)), n = x rounded; P has degree 5, error 2^-27. */
+static inline float gx_exp2_f32(float x) {
+    x = x > 129.0f ? 129.0f : x;
+    x = x < -151.0f ? -151.0f : x;
+    float t = x + GX_MAGIC_F32;
+    float r = x - (t - GX_MAGIC_F32);
+    float p = 0x1.4bdd72p-13f;
+    p = GX_FMA_F32(p, r, 0x1.5fbd06p-10f);
+    p = GX_FMA_F32(p, r, 0x1.3b21cap-7f);
+    p = GX_FMA_F32(p, r, 0x1.c6ada8p-5f);
+    p = GX_FMA_F32(p, r, 0x1.ebfbe6p-3f);
+    p = GX_FMA_F32(p, r, 0x1.62e432p-1f);
+    return gx_scale_f32(GX_FMA_F32(p, r, 1.0f), t);
+}
+
+/* As gx_exp2_f32; P has degree 11, error 2^-60. */
+static inline double gx_exp2_f64(double x) {
+    x = x > 1025.0 ? 1025.0 : x;
+    x = x < -1076.0 ? -1076.0 : x;
+    double t = x + GX_MAGIC_F64;
+    double r = x - (t - GX_MAGIC_F64);
+    double p = 0x1.f837eee32998ep-36;
+    p = GX_FMA_F64(p, r, 0x1.ebd0f16eba647p-32);
+    p = GX_FMA_F64(p, r, 0x1.e4ad71214fea7p-28);
+    p = GX_FMA_F64(p, r, 0x1.b52390f296a1bp-24);
+    p = GX_FMA_F64(p, r, 0x1.62c02a187f22dp-20);
+    p = GX_FMA_F64(p, r, 0x1.ffcbfd230e87bp-17);
+    p = GX_FMA_F64(p, r, 0x1.430912f6dc758p-13);
+    p = GX_FMA_F64(p, r, 0x1.5d87fe787a409p-10);
+    p = GX_FMA_F64(p, r, 0x1.3b2ab6fba5262p-7);
+    p = GX_FMA_F64(p, r, 0x1.c6b08d704a1c2p-5);
+    p = GX_FMA_F64(p, r, 0x1.ebfbdff82c58ep-3);
+    p = GX_FMA_F64(p, r, 0x1.62e42fefa39efp-1);
+    return gx_scale_f64(GX_FMA_F64(p, r, 1.0), t);
+}
+
+/* e^x - 1 = 2^n E + (2^n - 1), E = e^r - 1 = r + r^2 Q(r), Q of degree 5, error 2^-28. Worked with
+ * 2^(n-1), which is finite where the result is; for n = 0 that would cut bits of a subnormal. */
+static inline float gx_expm1_f32(float x) {
+    float c = x > 89.0f ? 89.0f : x;
+    c = c < -18.0f ? -18.0f : c;
+    float t;
+    float r = gx_exp_reduce_f32(c, &t);
+    float q = 0x1.58cc7ap-13f;
+    q = GX_FMA_F32(q, r, 0x1.6d4a0ap-10f);
+    q = GX_FMA_F32(q, r, 0x1.114c4cp-7f);
+    q = GX_FMA_F32(q, r, 0x1.5554f2p-5f);
+    q = GX_FMA_F32(q, r, 0x1.55552ap-3f);
+    q = GX_FMA_F32(q, r, 0x1p-1f);
+    float e = GX_FMA_F32(r * r, q, r);
+    float half = gx_from_bits_f32((gx_bits_f32(t) + 126) << 23);
+    float y = GX_FMA_F32(half, e, half - 0.5f) * 2.0f;
+    return copysignf(t == GX_MAGIC_F32 ? e : y, x);
+}
+
+static inline double gx_expm1_f64(double x) {
+    double c = x > 710.0 ? 710.0 : x;
+    c = c < -38.0 ? -38.0 : c;
+    double low, t;
+    double r = gx_exp_reduce_f64(c, &low, &t);
+    double e = GX_FMA_F64(r * r, gx_exp_poly_f64(r), low) + r;
+    double half = gx_from_bits_f64((gx_bits_f64(t) + 1022) << 52);
+    double y = GX_FMA_F64(half, e, half - 0.5) * 2.0;
+    return copysign(t == GX_MAGIC_F64 ? e : y, x);
 }
 
 /* With e = e^-|x|, which does not overflow where the result is small, and q = e / (1+e): the

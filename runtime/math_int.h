@@ -104,14 +104,15 @@ static inline int64_t gx_left_shift_i64(int64_t x, int64_t n) {
 }
 
 static inline uint8_t gx_left_shift_u8(uint8_t x, uint8_t n) {
-    return (uint32_t)n < 8 ? (uint8_t)((uint32_t)x << n) : 0;
+    return n < 8 ? (uint8_t)(x << n) : 0;
 }
 
 static inline uint32_t gx_left_shift_u32(uint32_t x, uint32_t n) {
-    return (uint32_t)n < 32 ? (uint32_t)((uint32_t)x << n) : 0;
+    return n < 32 ? x << n : 0;
 }
 
-/* x >> n, filling with the sign; for n past the width or negative only the sign is left, 0 or -1. */
+/* x >> n, filling with the sign; for n past the width or negative only the sign is
+ * left, 0 or -1. */
 static inline int32_t gx_right_shift_i32(int32_t x, int32_t n) {
     return x >> ((uint32_t)n < 32 ? n : 31);
 }
