@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -120,9 +122,7 @@ class Traced(Generic[P, R]):
 def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
     """The leaves of a call's arguments; raises ArgumentError for another structure."""
     if len(args) != signature.arity:
-        raise ArgumentError(
-            f"{signature.name} takes {signature.arity} arguments, got {len(args)}"
-        )
+        raise ArgumentError(f"{signature.name} takes {signature.arity} arguments, got {len(args)}")
     static = {position for position, _ in signature.static}
     for position, value in signature.static:
         if args[position] != value:
@@ -162,6 +162,8 @@ def trace(
     arguments = tuple(leaf for group in per_argument for leaf in group)
     in_tree = tree.structure(tuple(args[k] for k in dynamic))
     inputs = [new_input(leaf.path, leaf.type) for leaf in arguments]
+    for value, short in zip(inputs, _short_names(fn, arguments), strict=True):
+        value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
     with capturing() as captured:
         result = fn(*[args[k] if k in static else next(symbolic) for k in range(len(args))])
@@ -182,7 +184,10 @@ def trace(
         pairs,
     )
     graph = Graph(
-        (*inputs, *captured.inputs), tuple(outputs), tuple(leaf.path for leaf in results), dict(pairs)
+        (*inputs, *captured.inputs),
+        tuple(outputs),
+        tuple(leaf.path for leaf in results),
+        dict(pairs),
     )
     return Traced(graph, signature)
 
@@ -205,6 +210,37 @@ def _leaf(x: Any, path: str) -> Leaf:
             " of other kinds are given by static_argnums"
         )
     )
+
+
+def _short_names(fn: Callable[..., Any], arguments: Sequence[Leaf]) -> list[str]:
+    """Names for printing: the shortest end of each leaf's place that no other leaf shares, as
+    `w1`, or `mu_w1` beside `nu_w1`; whole arguments have their parameter's name.
+    """
+    try:
+        parameters = list(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        parameters = []
+    steps = [_steps(leaf.path, parameters) for leaf in arguments]
+    names = ["_".join(s) for s in steps]
+    for length in range(max(map(len, steps), default=0), 0, -1):
+        short = ["_".join(s[-length:]) for s in steps]
+        names = [
+            new if short.count(new) == 1 else old for new, old in zip(short, names, strict=True)
+        ]
+    return names
+
+
+def _steps(path: str, parameters: Sequence[str]) -> list[str]:
+    """`args[0]["layers"][2].w` as ["state", "layers2", "w"], `state` being the parameter's name."""
+    first, *rest = re.findall(r"\w+", path)[1:]
+    position = int(first)
+    steps = [parameters[position] if position < len(parameters) else f"arg{position}"]
+    for word in rest:
+        if word.isdigit():
+            steps[-1] += word
+        else:
+            steps.append(word)
+    return steps
 
 
 def _result(x: Any, path: str) -> Value:

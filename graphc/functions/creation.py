@@ -116,7 +116,13 @@ def linspace(
 
 
 def eye(
-    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = float32, device: Any = None
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: Any = float32,
+    device: Any = None,
 ) -> Tensor:
     """Ones on the k-th diagonal, zeros elsewhere."""
     shape = _static((n_rows, n_rows if n_cols is None else n_cols), "eye")
@@ -142,9 +148,7 @@ def _triangle(x: Any, k: int, keep: Any, name: str) -> Tensor:
     shape = value.shape[-2:]
     rows, columns = ops.iota(shape, 0), ops.iota(shape, 1)
     mask = keep(ops.add(rows, ops.full(shape, k, int64)), columns)
-    return Tensor(
-        ops.where(ops.broadcast(mask, value.shape), value, ops.zeros_like(value))
-    )
+    return Tensor(ops.where(ops.broadcast(mask, value.shape), value, ops.zeros_like(value)))
 
 
 def one_hot(indices: Any, n: int, dtype: Any = "float32", *, axis: int = -1) -> Tensor:

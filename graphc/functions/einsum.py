@@ -26,8 +26,7 @@ def einsum(subscripts: str, /, *arrays: Any) -> Tensor:
     inputs, output = _parsed(subscripts, values)
     sizes = _sizes(subscripts, inputs, values)
     terms = [
-        _stretched(*_diagonal(v, letters), sizes)
-        for v, letters in zip(values, inputs, strict=True)
+        _stretched(*_diagonal(v, letters), sizes) for v, letters in zip(values, inputs, strict=True)
     ]
     while len(terms) > 1:
         i, j = _smallest_pair(terms, output, sizes)
@@ -116,9 +115,7 @@ def _summed(value: Value, letters: str, needed: set[str]) -> Term:
     return ops.sum(value, axes), "".join(c for c in letters if c in needed)
 
 
-def _smallest_pair(
-    terms: Sequence[Term], output: str, sizes: dict[str, int]
-) -> tuple[int, int]:
+def _smallest_pair(terms: Sequence[Term], output: str, sizes: dict[str, int]) -> tuple[int, int]:
     def size_after(i: int, j: int) -> tuple[int, int, int]:
         others = set(output).union(*[t[1] for k, t in enumerate(terms) if k not in (i, j)])
         both = set(terms[i][1]) | set(terms[j][1])

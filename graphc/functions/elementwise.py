@@ -8,10 +8,8 @@ from typing import Any
 
 from graphc import ops
 from graphc.dtypes import DType, as_dtype, float32
-from graphc.errors import DTypeError
 from graphc.functions.promotion import as_tensor, as_value, broadcast, operands, promoted
 from graphc.ir.graph import Value
-from graphc.ir.site import located
 from graphc.tensor import Tensor
 
 #: Integer exponents up to this size are products: at most 4 ulp from the power.
@@ -181,4 +179,3 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Tensor:
     """Conversion to another dtype: float to integer truncates and saturates, NaN gives 0."""
     value, wanted = as_value(x), as_dtype(dtype)
     return Tensor(ops.astype(value, wanted))
-

@@ -85,7 +85,13 @@ def resolve(x: Value, index: Any) -> Selection:
         values = broadcast("index", list(advanced.values()))
         advanced = dict(zip(advanced, values, strict=True))
     return Selection(
-        tuple(starts), tuple(lengths), tuple(steps), tuple(expanded), tuple(dropped), advanced, place
+        tuple(starts),
+        tuple(lengths),
+        tuple(steps),
+        tuple(expanded),
+        tuple(dropped),
+        advanced,
+        place,
     )
 
 
@@ -160,8 +166,10 @@ def _positions(entry: Any) -> list[Value | np.ndarray]:
         value = as_value(entry)
     except TraceError:
         raise IndexingError(
-            located(f"an index is made of integers, slices, None, `...` and integer tensors, "
-                    f"got {type(entry).__name__}")
+            located(
+                f"an index is made of integers, slices, None, `...` and integer tensors, "
+                f"got {type(entry).__name__}"
+            )
         ) from None
     if value.dtype.kind == "b":
         raise _mask()
@@ -257,11 +265,11 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
     common[a] = value.shape[a]
     value = ops.broadcast(value, tuple(common))
     if at.shape[a] == 1:
+        # One element of each line: an operator whose derivative is a comparison, not a scatter.
         last = (*(k for k in range(ndim) if k != a), a)
         label = ops.reshape(at, without(at.shape, [a]))
         return Tensor(ops.reshape(ops.pick(ops.permute(value, last), label), at.shape))
-    places = [at if k == a else ops.iota(at.shape, k) for k in range(ndim)]
-    return Tensor(ops.gather(value, places))
+    return Tensor(ops.take_along_axis(value, at, a))
 
 
 def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:

@@ -21,9 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def vector_norm(
-    x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2
-) -> Tensor:
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Tensor:
     """The norm (Σ |x|^ord)^(1/ord) over `axis`; `ord` may be 0 (how many are not zero), inf or
     -inf. The gradient of the 2-norm at 0 is NaN; see `nn.safe_norm`.
     """
@@ -56,9 +54,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     along = {1: -2, -1: -2, math.inf: -1, -math.inf: -1}.get(ord)
     if along is None:
-        raise ShapeError(
-            located(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, got {ord!r}")
-        )
+        raise ShapeError(located(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, got {ord!r}"))
     sums = reductions.sum(elementwise.abs(x), axis=along, keepdims=True)
     choose = reductions.max if ord > 0 else reductions.min
     return choose(sums, axis=(-2, -1), keepdims=keepdims)

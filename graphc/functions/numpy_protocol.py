@@ -109,11 +109,31 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     )
 
 
+_REDUCTIONS = (
+    *("sum", "prod", "mean", "var", "std", "max", "min", "all", "any", "argmax", "argmin"),
+    *("count_nonzero", "sort", "argsort", "diff"),
+)
+
 _ADAPTED: dict[Callable, Callable] = {
     **{
         getattr(np, name): _reducer(name)
         for name in (
-            "sum prod mean var std max min all any argmax argmin count_nonzero sort argsort".split()
+            [
+                "sum",
+                "prod",
+                "mean",
+                "var",
+                "std",
+                "max",
+                "min",
+                "all",
+                "any",
+                "argmax",
+                "argmin",
+                "count_nonzero",
+                "sort",
+                "argsort",
+            ]
         )
     },
     np.transpose: _transpose,

@@ -82,9 +82,7 @@ def promote(first: DType, second: DType, what: str) -> DType:
         return first
     if _KINDS[first.kind] != _KINDS[second.kind]:
         raise DTypeError(
-            located(
-                f"{what}: {first} and {second} are of different kinds; convert one with astype"
-            )
+            located(f"{what}: {first} and {second} are of different kinds; convert one with astype")
         )
     return as_dtype(np.promote_types(first.numpy, second.numpy))
 
@@ -104,7 +102,9 @@ def promoted(name: str, *operands: Any) -> list[Value]:
         else:
             value = as_value(x)
         strong.append(value)
-        common = value.dtype if common is None else promote(common, value.dtype, _shown(name, operands))
+        common = (
+            value.dtype if common is None else promote(common, value.dtype, _shown(name, operands))
+        )
     if common is None:
         common = weak_dtype(operands)
     elif inside is not None and inside is not common and common.is_float:
@@ -207,5 +207,3 @@ def one_axis(axis: Any, ndim: int, name: str) -> int:
     if not -ndim <= axis < ndim:
         raise ShapeError(located(f"{name}: axis {axis} is out of range for {ndim} axes"))
     return int(axis) % ndim
-
-

@@ -74,29 +74,17 @@ def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over `axis` are true (not zero); of nothing true."""
-    return _truth(ops.min, True, x, axis, keepdims, "all")
+    return _reduced(ops.all, astype(x, bool_).value, axis, keepdims, "all")
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether an element over `axis` is true (not zero); of nothing false."""
-    return _truth(ops.max, False, x, axis, keepdims, "any")
-
-
-def _truth(
-    fold: Callable[..., Value], of_nothing: bool, x: Any, axis: Any, keepdims: bool, name: str
-) -> Tensor:
-    def folded(value: Value, axes: tuple[int, ...]) -> Value:
-        if 0 in [value.shape[a] for a in axes]:
-            rest = tuple(n for a, n in enumerate(value.shape) if a not in axes)
-            return ops.full(rest, of_nothing, bool_)
-        return fold(value, axes)
-
-    return _reduced(folded, astype(x, bool_).value, axis, keepdims, name)
+    return _reduced(ops.any, astype(x, bool_).value, axis, keepdims, "any")
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """How many elements over `axis` are not zero, as int64."""
-    return sum(astype(x, bool_), axis=axis, keepdims=keepdims)
+    return _reduced(ops.count_nonzero, as_value(x), axis, keepdims, "count_nonzero")
 
 
 def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -158,7 +146,7 @@ def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     axes = axis_tuple(axis, x.ndim, "logsumexp")
     if 0 in [x.shape[a] for a in axes]:
         return log(sum(exp(x), axis=axes, keepdims=keepdims))
-    # The largest is only a shift, so it carries no derivative; an infinite one would give inf - inf.
+    # The largest is only a shift and carries no derivative; an infinite one would give inf - inf.
     largest = Tensor(ops.stop_gradient(max(x, axis=axes, keepdims=True).value))
     shift = where(isfinite(largest), largest, 0.0)
     total = add(log(sum(exp(subtract(x, shift)), axis=axes, keepdims=True)), shift)

@@ -118,9 +118,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Tensor:
         n in (1, m) for n, m in zip(value.shape, wanted[max(lead, 0) :], strict=False)
     )
     if not fits or -1 in wanted:
-        raise ShapeError(
-            located(f"broadcast_to({value.type}, {wanted}): shapes do not broadcast")
-        )
+        raise ShapeError(located(f"broadcast_to({value.type}, {wanted}): shapes do not broadcast"))
     return Tensor(ops.broadcast(value, wanted))
 
 
@@ -261,10 +259,10 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     n = value.shape[a]
     if counts.ndim == 0 or counts.size == 1:
         times = int(counts.reshape(()))
-        shape = value.shape[:a] + (n, times) + value.shape[a + 1 :]
+        shape = (*value.shape[:a], n, times, *value.shape[a + 1 :])
         axes = tuple(k if k <= a else k + 1 for k in range(len(value.shape)))
         spread = ops.broadcast(value, shape, axes)
-        return Tensor(ops.reshape(spread, value.shape[:a] + (n * times,) + value.shape[a + 1 :]))
+        return Tensor(ops.reshape(spread, (*value.shape[:a], n * times, *value.shape[a + 1 :])))
     if counts.shape != (n,):
         raise ShapeError(located(f"repeat: {n} counts required, got shape {counts.shape}"))
     return Tensor(value)[(slice(None),) * a + (np.repeat(np.arange(n), counts),)]

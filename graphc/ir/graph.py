@@ -17,6 +17,8 @@ from graphc.errors import NotDifferentiableError
 from graphc.ir import site as sites
 
 if TYPE_CHECKING:
+    import networkx
+
     from graphc.ir.spec import Spec
 
 
@@ -314,6 +316,29 @@ class Graph:
         nodes = toposort(outputs)
         inputs = tuple(n.outputs[0] for n in nodes if isinstance(n.op, Input))
         return cls(inputs, tuple(outputs))
+
+    def diff(self, other: Graph) -> str:
+        """What another graph says differently, as a unified diff of the printed graphs."""
+        from graphc.ir.printer import diff_text
+
+        return diff_text(self, other)
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """The graph as NetworkX's MultiDiGraph; see `graphc.ir.formats`."""
+        from graphc.ir.formats import to_networkx
+
+        return to_networkx(self)
+
+    def to_dot(self) -> str:
+        """The graph in Graphviz's language."""
+        from graphc.ir.formats import to_dot
+
+        return to_dot(self)
+
+    def _repr_html_(self) -> str:
+        from graphc.ir.formats import to_html
+
+        return to_html(self)
 
     def __str__(self) -> str:
         from graphc.ir.printer import graph_text

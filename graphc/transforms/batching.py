@@ -68,7 +68,9 @@ def batched_values(
                 ]
                 has: Sequence[bool] = (True,) * len(results)
             else:
-                results, has = node.op.batch(size, [v for v, _ in inputs], tuple(h for _, h in inputs))
+                results, has = node.op.batch(
+                    size, [v for v, _ in inputs], tuple(h for _, h in inputs)
+                )
         new.update(zip(node.outputs, zip(results, has, strict=True), strict=True))
     if refused:
         names = dict.fromkeys(f"{n.op.name} ({n.meta.site})" for n in refused)

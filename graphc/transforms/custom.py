@@ -86,9 +86,7 @@ class CustomVjp(Op):
             values = batched_values(
                 [v for v in found if v is not None], dict(zip(examples, whole, strict=True)), size
             )
-            spread = iter(
-                [v if has else ops.broadcast(v, (size, *v.shape)) for v, has in values]
-            )
+            spread = iter([v if has else ops.broadcast(v, (size, *v.shape)) for v, has in values])
             return [None if v is None else next(spread) for v in found]
 
         op = CustomVjp(self.function, self.results, self.saved, backward)

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from graphc import ops, tree
-from graphc.autodiff import forward, reverse
+from graphc.autodiff import reverse
 from graphc.errors import (
     DisconnectedGradientWarning,
     DTypeError,
@@ -126,7 +126,7 @@ def _cotangent(y: Tensor, seed: Any) -> Value:
     if seed is None:
         if y.shape != ():
             raise ShapeError(
-                located(f"grad: the result is {y.type}; a scalar or a seed of its shape is required")
+                located(f"grad: the result is {y.type}; required: a scalar, or a seed")
             )
         return ops.full_like(y.value, 1)
     value = as_value(seed, y.dtype) if not isinstance(seed, Tensor) else seed.value

@@ -19,9 +19,7 @@ from graphc.transforms.batching import vmap
 from graphc.transforms.derivatives import aliased, filled
 
 
-def jvp(
-    fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Any, Any]:
+def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """fn's result and its change when each primal moves by its tangent, forward mode. Tangents
     have the primals' structure, shapes and dtypes.
     """
@@ -37,9 +35,7 @@ def jvp(
     return y, tree.unflatten(out_tree, filled(found, values))
 
 
-def vjp(
-    fn: Callable[..., Any], *primals: Any, has_aux: bool = False
-) -> tuple[Any, ...]:
+def vjp(fn: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """fn's result and a function from a cotangent of it to the tuple of the primals' cotangents,
     reverse mode. With `has_aux` fn returns (result, aux), and aux is a third result.
     """
@@ -142,9 +138,7 @@ def jacfwd(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable
 
             shape = leaves[k].shape
             stacked = vmap(column, out_axes=-1)(_basis(leaves[k]))
-            return tree.flatten(
-                tree.map(lambda t: t.reshape((*t.shape[:-1], *shape)), stacked)
-            )
+            return tree.flatten(tree.map(lambda t: t.reshape((*t.shape[:-1], *shape)), stacked))
 
         parts = [columns(k) for k in range(len(leaves))]
         out_tree = parts[0][1]
