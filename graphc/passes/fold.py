@@ -29,8 +29,7 @@ def fold(graph: Graph) -> Graph:
         known = [x for x in operands if x is not None]
         if len(known) < len(operands) or not all(x.dtype.kind in node.op.exact for x in known):
             return None
-        sizes = [t.size for t in node.types]
-        if max(sizes) > max(x.size for x in known):
+        if sum(t.size for t in node.types) > sum(x.size for x in known):
             return None
         if max(t.nbytes for t in (*node.types, *[v.type for v in inputs])) > MAX_BYTES:
             return None

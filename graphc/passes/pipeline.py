@@ -1,0 +1,90 @@
+"""The passes, in order, with a reason beside every place.
+
+There is no pass that removes dead code: `Graph.nodes` holds what an output needs and nothing else,
+so a node that nothing reads is gone as soon as its last reader is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from graphc.errors import GraphcError
+from graphc.ir.graph import Graph
+from graphc.ir.verify import verify as verify_graph
+from graphc.passes.cse import cse
+from graphc.passes.flatten import flatten
+from graphc.passes.fold import fold
+from graphc.passes.outputs import own_outputs
+from graphc.passes.simplify import simplify
+
+Pass = Callable[[Graph], Graph]
+
+#: Rounds of REPEATED after which a graph that still changes shows a law that undoes another.
+MAX_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A graph in the life of a step, and the pass that made it."""
+
+    name: str
+    graph: Graph
+
+
+#: Repeated until nothing changes, as each of them makes work for the others.
+REPEATED: tuple[tuple[str, Pass], ...] = (
+    # First, while the graph is as written: several laws compare operands by identity.
+    ("merge", cse),
+    # Before folding: constants meet when broadcasts move behind the operators on them.
+    ("simplify", simplify),
+    # After simplifying, which needs what it finds (constant conditions) in the next round.
+    ("fold", fold),
+)
+
+#: Once, in this order, when the graph is as small as it gets.
+ONCE: tuple[tuple[str, Pass], ...] = (
+    # After all laws, which look at the two operands of a concatenation at a time.
+    ("flatten", flatten),
+    # Last: a copy is a wall that no law sees through.
+    ("outputs", own_outputs),
+)
+
+
+def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
+    """All stages of a graph, from "written" to the one that is scheduled. Every pass of the first
+    round is a stage; later ones are where they change something.
+
+    `verify` checks every stage instead of the last alone; None means: if GRAPHC_VERIFY is 1.
+    Raises GraphcError for a graph that is not valid.
+    """
+    if verify is None:
+        verify = os.environ.get("GRAPHC_VERIFY") == "1"
+    stages = [Stage("written", graph)]
+    for name, change, certain in _schedule(lambda: stages[-1].graph):
+        before = stages[-1].graph
+        after = change(before)
+        if after is not before or certain:
+            stages.append(Stage(name, after))
+            if verify:
+                verify_graph(after)
+    if not verify:
+        verify_graph(stages[-1].graph)
+    return stages
+
+
+def _schedule(current: Callable[[], Graph]) -> Iterator[tuple[str, Pass, bool]]:
+    """Which pass runs next, by which name, and whether it is a stage in any case. REPEATED ends
+    when as many passes in a row as it has left the current graph as it was.
+    """
+    idle = 0
+    for number in range(MAX_ROUNDS):
+        for name, change in REPEATED:
+            before = current()
+            yield (name if number == 0 else f"{name} {number + 1}"), change, number == 0
+            idle = idle + 1 if current() is before else 0
+            if idle == len(REPEATED):
+                yield from ((name, change, True) for name, change in ONCE)
+                return
+    raise GraphcError("the passes undo one another: the graph does not settle")
