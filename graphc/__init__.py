@@ -4,6 +4,9 @@
 ahead-of-time stages follow JAX.
 """
 
+# Every name here is for users.
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 from graphc.dtypes import bool_, float32, float64, int32, int64, uint8, uint32
@@ -23,6 +26,7 @@ from graphc.errors import (
     TraceError,
 )
 from graphc.functions import (
+    __array_namespace_info__,
     abs,
     acos,
     acosh,
@@ -32,6 +36,7 @@ from graphc.functions import (
     arange,
     argmax,
     argmin,
+    argsort,
     array,
     asarray,
     asin,
@@ -49,6 +54,7 @@ from graphc.functions import (
     broadcast_arrays,
     broadcast_shapes,
     broadcast_to,
+    can_cast,
     ceil,
     clip,
     concat,
@@ -56,9 +62,16 @@ from graphc.functions import (
     cos,
     cosh,
     count_nonzero,
+    cumulative_logsumexp,
+    cumulative_prod,
+    cumulative_sum,
+    diff,
     digamma,
     divide,
     dot,
+    dynamic_slice,
+    dynamic_update_slice,
+    e,
     einsum,
     empty,
     empty_like,
@@ -70,6 +83,7 @@ from graphc.functions import (
     expand_dims,
     expm1,
     eye,
+    finfo,
     flip,
     floor,
     floor_divide,
@@ -78,6 +92,9 @@ from graphc.functions import (
     greater,
     greater_equal,
     hypot,
+    iinfo,
+    inf,
+    isdtype,
     isfinite,
     isinf,
     isnan,
@@ -87,9 +104,9 @@ from graphc.functions import (
     linalg,
     linspace,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logical_and,
     logical_not,
@@ -106,14 +123,18 @@ from graphc.functions import (
     minimum,
     moveaxis,
     multiply,
+    nan,
     negative,
+    newaxis,
     nextafter,
     not_equal,
     one_hot,
     ones,
     ones_like,
     outer,
+    pad,
     permute_dims,
+    pi,
     polygamma,
     positive,
     pow,
@@ -122,15 +143,18 @@ from graphc.functions import (
     remainder,
     repeat,
     reshape,
+    result_type,
     roll,
     round,
     rsqrt,
     scatter_add,
+    searchsorted,
     sigmoid,
     sign,
     signbit,
     sin,
     sinh,
+    sort,
     split,
     sqrt,
     square,
@@ -146,6 +170,7 @@ from graphc.functions import (
     tanh,
     tensordot,
     tile,
+    top_k,
     tril,
     triu,
     trunc,
@@ -179,5 +204,6 @@ from graphc.transforms import (
 from graphc import nn, optim, random  # isort: skip
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
 
 bool = bool_
