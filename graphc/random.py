@@ -144,6 +144,8 @@ def bernoulli(key: Any, p: Any = 0.5, shape: int | Sequence[int] | None = None) 
     """True with probability p, which broadcasts against `shape` (by default p's own); p counts in
     steps of 2^-24.
     """
+    if not isinstance(p, (int, float)):
+        p = as_tensor(p).astype("float32")
     if shape is None:
         shape = p.shape if isinstance(p, Tensor) else ()
     return _unit(key, _shape(shape), "float32") < p
