@@ -5,44 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from graphc import functions as F
-from graphc import ops
 from graphc.functions.promotion import as_value
-from graphc.ir.expr import Expr, const, select
-from graphc.ir.graph import Node, Value, apply
-from graphc.ops.families import Elementwise
+from graphc.ops import activation
 from graphc.tensor import Tensor
-
-
-class Relu(Elementwise):
-    """max(x, 0), where NaN stays NaN.
-
-    An operator of its own, because its derivative can be read off the *result*: one bit an
-    element, and nothing at all where the next layer keeps the result anyway. `maximum(x, 0)` would
-    need x, and share the gradient at 0.
-    """
-
-    name = "relu"
-    kinds = "if"
-
-    @staticmethod
-    def numpy(x: np.ndarray) -> np.ndarray:
-        return np.where(x <= 0, np.zeros_like(x), x)
-
-    def expr(self, x: Expr) -> Expr:
-        zero = const(0, x.dtype)
-        return select(x <= zero, zero, x)
-
-    def partial(self, node: Node, operand: int, g: Value) -> Value:
-        zero = ops.zeros_like(g)
-        return ops.where(ops.greater(node.outputs[0], zero), g, zero)
 
 
 def relu(x: Any) -> Tensor:
     """max(x, 0); the derivative at 0 is 0."""
-    return Tensor(apply(Relu(), as_value(x))[0])
+    return Tensor(activation.relu(as_value(x)))
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
