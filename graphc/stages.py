@@ -13,6 +13,7 @@ import numpy as np
 from graphc import arguments, tree
 from graphc.build import cpu
 from graphc.build.library import Library
+from graphc.build.library import Unit as CUnit
 from graphc.build.library import load as load_library
 from graphc.build.pool import check_status, check_threads, runtime
 from graphc.build.runtime_files import select, used
@@ -30,6 +31,12 @@ R = TypeVar("R")
 _CDEF = """
 int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
 """
+
+
+#: Headers of the C library that generated code may use directly.
+_HEADERS = ("#include <math.h>", "#include <stdint.h>", "#include <string.h>")
+#: C files that one core compiles: enough that the last one is not waited for long.
+_FILES = 2
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class Lowered(Generic[P, R]):
     @cached_property
     def c_source(self) -> str:
         """The whole step as one C11 file: `graphc_step` and all that it needs but libm."""
-        return c_unit.source(self.unit, select(used(c_unit.body(self.unit))))
+        return c_unit.source(self.unit, _runtime_for(c_unit.body(self.unit)))
 
     @cached_property
     def c_header(self) -> str:
@@ -141,7 +148,8 @@ class Lowered(Generic[P, R]):
 
         Raises CompilerError and CacheError.
         """
-        library = load_library(self.c_source, _CDEF, target=self.target)
+        texts = c_unit.translation_units(self.unit, _runtime_for, _FILES * cpu.cores())
+        library = load_library([CUnit(t) for t in texts], _CDEF, target=self.target)
         return Compiled(self, library)
 
     def __repr__(self) -> str:
@@ -149,6 +157,13 @@ class Lowered(Generic[P, R]):
             f"<Lowered {self.signature.name}: {len(self.program.kernels)} kernels,"
             f" arena {self.program.plan.peak} bytes, {self.threads} threads>"
         )
+
+
+def _runtime_for(text: str) -> str:
+    """The headers and the part of the C runtime that a text uses."""
+    runtime = select(used(text))
+    missing = [line for line in _HEADERS if line not in runtime]
+    return "\n".join([*missing, runtime])
 
 
 def _shortened(text: str, width: int) -> str:

@@ -354,3 +354,37 @@ def source(unit: Unit, runtime: str) -> str:
     return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
 
 
+def translation_units(unit: Unit, runtime: Callable[[str], str], count: int) -> list[str]:
+    """The same program in at most `count` files of about equal length, for compilers that work in
+    parallel: kernels lose their `static`. `runtime` gives the text of the runtime's functions that
+    a file's own text uses.
+    """
+    files: list[list[str]] = [[] for _ in range(max(1, min(count, len(unit.functions))))]
+    lengths = [0] * len(files)
+    for text in sorted(unit.functions.values(), key=len, reverse=True):
+        k = lengths.index(min(lengths))
+        files[k].append(text)
+        lengths[k] += len(text)
+    if len(files) == 1:
+        return [source(unit, runtime(body(unit)))]
+    texts = []
+    for group in files:
+        bodies = [re.sub(r"^static void", "void", t, flags=re.M) for t in group]
+        declared = [_prototype(t) for t in bodies]
+        defined = [d for d in unit.definitions if _tile_name(d) in "".join(bodies)]
+        own = "\n".join([*defined, *declared, *bodies])
+        texts.append(runtime(own) + "\n" + own)
+    kernels = [_prototype(re.sub(r"^static void", "void", t, flags=re.M)) for t in unit.functions.values()]
+    own = "\n".join([*kernels, *unit.tables, unit.entry])
+    return [*texts, runtime(own) + "\n" + own]
+
+
+def _prototype(function: str) -> str:
+    """The declaration of a function, from its definition."""
+    head = re.search(r"^void [^{]*", function, flags=re.M)
+    assert head is not None
+    return head.group().rstrip() + ";\n"
+
+
+def _tile_name(definition: str) -> str:
+    return definition.split("(")[1].split(",")[0]

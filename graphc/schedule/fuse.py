@@ -28,6 +28,8 @@ from graphc.schedule.storage import Role, Storage
 MAX_BODY = 256
 #: Distinct arrays that one kernel may read and write.
 MAX_ARRAYS = 40
+#: A longer chain of nodes that wait for a reader begins a group.
+MAX_WAITING = 12
 #: Rows this long are reduced by several threads where there are fewer than MIN_ROWS of them, so
 #: what follows such a reduction is a kernel of its own.
 LONG_ROW = 16384
@@ -98,8 +100,8 @@ class _Fusion:
         self.storage = storage
         self.groups: list[Group] = []
         self.of: dict[Node, Group] = {}
-        #: Nodes that no group has yet, in order.
-        self.waiting: dict[Node, None] = {}
+        #: Nodes that no group has yet, in order, with the length of the chain behind each.
+        self.waiting: dict[Node, int] = {}
 
     def run(self, nodes: Sequence[Node]) -> list[Group]:
         for node in nodes:
@@ -114,8 +116,9 @@ class _Fusion:
         waiting = self._waiting_for(node)
         latest = self._latest(node, waiting)
         if latest is None and self._may_wait(node):
-            self.waiting[node] = None
-            return
+            self.waiting[node] = 1 + max((self.waiting[n] for n in waiting), default=0)
+            if self.waiting[node] <= MAX_WAITING:
+                return
         for producer in waiting:
             self._settle(producer, latest)
         self._settle(node)
