@@ -7,8 +7,12 @@ import json
 import os
 import platform
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -16,6 +20,9 @@ from benchmarks.driver import Race
 from benchmarks.report import Comparison, plot, print_summary
 from benchmarks.systems import SYSTEMS
 from benchmarks.workloads import WORKLOADS
+
+if TYPE_CHECKING:
+    from graphc.build.machine import Limits
 
 DEFAULT_SYSTEMS = "graphc,graphc.bind,jax,torch,torch.compile"
 
@@ -56,13 +63,25 @@ def machine() -> dict[str, Any]:
     }
 
 
-def compare(options: argparse.Namespace, console: Console) -> Iterator[Comparison]:
+def measured_limits(threads: int) -> Limits | None:
+    """What this machine reaches, measured in a process of its own; None without graphc."""
+    if find_spec("graphc") is None:
+        return None
+    from graphc.build.machine import limits
+
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(limits, threads).result()
+
+
+def compare(
+    options: argparse.Namespace, limits: Limits | None, console: Console
+) -> Iterator[Comparison]:
     systems = [SYSTEMS[name] for name in options.systems]
     for name in options.workloads:
         with console.status("") as status:
             race = Race(WORKLOADS[name], systems, options.threads, status.update)
             results = race.run(options.seconds, options.block)
-        yield Comparison(WORKLOADS[name], results, race.foreign, None)
+        yield Comparison(WORKLOADS[name], results, race.foreign, limits)
 
 
 def main() -> None:
@@ -71,14 +90,22 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     console, host = Console(), machine()
     console.print(f"{host['cpu']}, {options.threads} threads, load {host['load']:.2f} at the start")
+    limits = measured_limits(options.threads)
+    if limits:
+        console.print(f"limits: {limits.gflops:.0f} GFLOP/s, {limits.gbytes_per_s:.0f} GB/s")
     comparisons = []
-    for comparison in compare(options, console):
+    for comparison in compare(options, limits, console):
         comparisons.append(comparison)
         console.print(comparison.table(), *comparison.notes(), sep="\n")
     print_summary(console, comparisons)
     if options.json:
-        run = {key: getattr(options, key) for key in ("threads", "seconds", "block")}
-        record = {"machine": host, **run, "workloads": [c.record() for c in comparisons]}
+        record = {
+            "machine": host,
+            "limits": asdict(limits) if limits else None,
+            "threads": options.threads,
+            "seconds": options.seconds,
+            "workloads": [comparison.record() for comparison in comparisons],
+        }
         options.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
     if options.plot:
         plot(comparisons, options.plot)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import geometric_mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -15,28 +15,20 @@ from rich.table import Table
 from benchmarks.driver import Result
 from benchmarks.workloads import Workload
 
+if TYPE_CHECKING:
+    from graphc.build.machine import Limits
+
 OURS = "graphc"
 QUIET = 0.05
 """Processors that others may keep busy. One is enough to make a barrier wait for milliseconds."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What this machine was measured to reach: multiply-adds (two flops each) and memory."""
-
-    flops_per_second: float
-    bytes_per_second: float
-
-    def seconds(self, workload: Workload) -> float:
-        """The least a step can take: its arithmetic, then its optimizer's traffic."""
-        return workload.flops / self.flops_per_second + workload.traffic / self.bytes_per_second
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The results of one workload; only those with status `ok` have a rank.
 
-    `foreign` is the number of processors that other processes kept busy during the timing.
+    `foreign` is the number of processors that other processes kept busy during the timing;
+    `limits` are those of this machine, measured in the same run, or None without graphc.
     """
 
     workload: Workload
@@ -62,15 +54,24 @@ class Comparison:
         return max((ratio for ratio in ratios if ratio is not None), default=None)
 
     def share(self, result: Result) -> float | None:
-        """The part of the machine's limit that is reached."""
-        return self.limits.seconds(self.workload) / result.minimum if self.limits else None
+        """The least that a step can take here, its arithmetic and traffic, by what it took."""
+        if self.limits is None:
+            return None
+        least = self.workload.flops / self.limits.gflops
+        least += self.workload.traffic / self.limits.gbytes_per_s
+        return least / 1e9 / result.minimum
 
     def table(self) -> Table:
-        table = Table(title=self.workload.name, title_justify="left", box=box.SIMPLE_HEAD)
-        table.add_column("system")
+        table = Table(
+            title=self.workload.name,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            collapse_padding=True,
+        )
+        table.add_column("system", no_wrap=True)
         headings = ["min ms", "median ms", "× peer"]
         headings += ["% limit"] if self.limits else []
-        headings += ["compile s", "warm s", "RSS MB", "loss diff."]
+        headings += ["cold s", "warm s", "RSS MB", "Δ loss"]
         for heading in headings:
             table.add_column(heading, justify="right")
         for r in self.results:

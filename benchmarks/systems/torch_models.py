@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import jvp
 
 
 def tensor(array: Any) -> Tensor:
@@ -68,6 +69,20 @@ class Burgers(nn.Module):
         u_t, u_x = gradient[:, :1], gradient[:, 1:]
         (second,) = torch.autograd.grad(u_x.sum(), points, create_graph=True)
         return ((u_t + u * u_x - (0.01 / pi) * second[:, 1:]) ** 2).mean()
+
+
+class BurgersForward(Burgers):
+    """The same residual in forward mode: `torch.compile` supports no double backward."""
+
+    def forward(self, points: Tensor) -> Tensor:
+        along_t, along_x = torch.eye(2).unsqueeze(1).expand(2, *points.shape)
+
+        def with_slope(p: Tensor) -> tuple[Tensor, Tensor]:
+            return jvp(self.net, (p,), (along_x,))
+
+        (u, u_x), (_, u_xx) = jvp(with_slope, (points,), (along_x,))
+        _, u_t = jvp(self.net, (points,), (along_t,))
+        return ((u_t + u * u_x - (0.01 / pi) * u_xx) ** 2).mean()
 
 
 class CNN(nn.Module):
@@ -159,3 +174,6 @@ MODELS = {
     "lstm": LSTM,
     "gpt": GPT,
 }
+
+COMPILED_MODELS = MODELS | {"burgers": BurgersForward}
+"""The models for `torch.compile`."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.systems import Program
-from benchmarks.systems.torch_models import MODELS
+from benchmarks.systems.torch_models import COMPILED_MODELS, MODELS
 from benchmarks.workloads import Arrays, Optimizer, Workload
 
 
@@ -27,17 +27,16 @@ def make_optimizer(chosen: Optimizer, model: torch.nn.Module, fused: bool) -> An
     raise ValueError(f"no PyTorch counterpart of {chosen.name}")
 
 
-def make_model(workload: Workload, arrays: Arrays, threads: int) -> tuple[Any, list[torch.Tensor]]:
-    torch.set_num_threads(threads)
-    model = MODELS[workload.model](arrays.params, arrays.buffers, **workload.options)
-    # PyTorch wants class labels as int64.
+def make_batch(arrays: Arrays) -> list[torch.Tensor]:
+    """PyTorch wants class labels as int64."""
     wide = (a.astype(np.int64) if a.dtype == np.int32 else a for a in arrays.batch)
-    return model, [torch.from_numpy(a) for a in wide]
+    return [torch.from_numpy(a) for a in wide]
 
 
 def eager(workload: Workload, arrays: Arrays, threads: int) -> Program:
-    model, batch = make_model(workload, arrays, threads)
-    optimizer = make_optimizer(workload.optimizer, model, fused=True)
+    torch.set_num_threads(threads)
+    model = MODELS[workload.model](arrays.params, arrays.buffers, **workload.options)
+    optimizer, batch = make_optimizer(workload.optimizer, model, fused=True), make_batch(arrays)
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
@@ -50,8 +49,10 @@ def eager(workload: Workload, arrays: Arrays, threads: int) -> Program:
 
 
 def compiled(workload: Workload, arrays: Arrays, threads: int) -> Program:
-    model, batch = make_model(workload, arrays, threads)
-    optimizer = make_optimizer(workload.optimizer, model, fused=False)
+    """The optimizer is not fused by hand: its loop over parameters is what is compiled."""
+    torch.set_num_threads(threads)
+    model = COMPILED_MODELS[workload.model](arrays.params, arrays.buffers, **workload.options)
+    optimizer, batch = make_optimizer(workload.optimizer, model, fused=False), make_batch(arrays)
     objective = torch.compile(model)
     update = torch.compile(optimizer.step)
 
