@@ -98,6 +98,7 @@ def _masked(scores: Tensor, causal: bool, mask: Any) -> Tensor:
         mask = as_tensor(mask)
         if mask.dtype.is_integer:
             raise DTypeError(located(f"attention: a bool or float mask required, got {mask.type}"))
+        mask = F.broadcast_to(mask, scores.shape)
         scores = scores + mask if mask.dtype.is_float else F.where(mask, scores, -math.inf)
     if causal:
         time, keys = scores.shape[-2:]

@@ -111,6 +111,8 @@ def test_refusals():
         nn.attention(q, q, tensor(2, 4, 4, 6))
     with pytest.raises(DTypeError, match="bool or float mask"):
         nn.attention(q, q, q, mask=tensor(5, 5, dtype="int32"))
+    with pytest.raises(ShapeError, match="shapes do not broadcast"):
+        nn.attention(q, q, q, mask=tensor(3, 2, 4, 5, 5, dtype="bool"))
     with pytest.raises(ShapeError, match="even width"):
         nn.rope(tensor(2, 4, 5, 7))
 
