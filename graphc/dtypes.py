@@ -63,6 +63,8 @@ def as_dtype(spec: Any) -> DType:
     """
     if isinstance(spec, DType):
         return spec
+    if isinstance(spec, np.dtype) and spec in _BY_NUMPY:
+        return _BY_NUMPY[spec]
     if isinstance(spec, type) and spec in _PYTHON:
         return _PYTHON[spec]
     try:

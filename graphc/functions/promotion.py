@@ -7,17 +7,20 @@ kind allows it (a Python int also stands for a float).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import DType, as_dtype, bool_, float32, int64
+from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64
 from graphc.errors import DTypeError, PrecisionWarning, ShapeError, TraceError
 from graphc.functions.capture import from_array
-from graphc.ir.graph import Value
+from graphc.ir.graph import Value, apply
 from graphc.ir.site import located, warn
+from graphc.ops import Constant
 from graphc.tensor import Tensor
 
 #: The classes that operators of tensors accept on the other side.
@@ -53,6 +56,12 @@ def as_tensor(x: Any) -> Tensor:
 
 def scalar(x: Any, dtype: DType) -> Value:
     """A 0-d constant of a weak scalar; raises DTypeError where its kind or size does not fit."""
+    # 0.0 and -0.0 are equal, so the sign of a zero is part of the key.
+    return apply(_literal(x, math.copysign(1.0, x) if x == 0 else 1.0, dtype))[0]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _literal(x: Any, sign: float, dtype: DType) -> Constant:
     kind = kind_of_scalar(x)
     if kind != _KINDS[dtype.kind] and not (kind == "integer" and dtype.is_float):
         raise DTypeError(
@@ -63,7 +72,7 @@ def scalar(x: Any, dtype: DType) -> Value:
         if not limits.min <= x <= limits.max:
             raise DTypeError(located(f"{x!r} does not fit {dtype} ({limits.min} … {limits.max})"))
     with np.errstate(over="ignore"):
-        return ops.constant(dtype.numpy.type(x))
+        return Constant(TensorType((), dtype), dtype.numpy.type(x).tobytes())
 
 
 def kind_of_scalar(x: Any) -> str:
@@ -125,17 +134,15 @@ def operands(name: str, *xs: Any) -> list[Value]:
 
 
 def broadcast(name: str, values: Sequence[Value]) -> list[Value]:
-    shape = values[0].shape
-    for v in values[1:]:
-        if v.shape != shape:
-            break
-    else:
-        return list(values)
-    try:
-        shape = np.broadcast_shapes(*[v.shape for v in values])
-    except ValueError:
-        shown = ", ".join(str(v.type) for v in values)
-        raise ShapeError(located(f"{name}({shown}): shapes do not broadcast")) from None
+    """The values under their common shape."""
+    shapes = [v.shape for v in values]
+    shape = max(shapes, key=len)
+    if any(shape[len(shape) - len(s) :] != s for s in shapes):
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            shown = ", ".join(str(v.type) for v in values)
+            raise ShapeError(located(f"{name}({shown}): shapes do not broadcast")) from None
     return [v if v.shape == shape else ops.broadcast(v, shape) for v in values]
 
 

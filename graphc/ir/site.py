@@ -51,7 +51,10 @@ def here() -> Site | None:
     frames: list[tuple[str, int, str]] = []
     while frame is not None and len(frames) < _DEPTH:
         code = frame.f_code
-        if not is_internal(code):
+        internal = _internal.get(code)
+        if internal is None:
+            internal = is_internal(code)
+        if not internal:
             frames.append((code.co_filename, frame.f_lineno, code.co_qualname))
             if code.co_name == "<module>":
                 break
