@@ -62,27 +62,21 @@ class Comparison:
         return least / 1e9 / result.minimum
 
     def table(self) -> Table:
-        table = Table(
-            title=self.workload.name,
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            collapse_padding=True,
-        )
+        style = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": 0}
+        table = Table(title=self.workload.name, title_justify="left", **style)
         table.add_column("system", no_wrap=True)
-        headings = ["min ms", "median ms", "× peer"]
+        headings = ["min ms", "median", "× peer"]
         headings += ["% limit"] if self.limits else []
         headings += ["cold s", "warm s", "RSS MB", "Δ loss"]
         for heading in headings:
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", no_wrap=True, min_width=6)
         for r in self.results:
-            cells = self._figures(r) if r.samples else ["–"] * len(headings)
-            table.add_row(r.system, *cells)
+            table.add_row(r.system, *(self._figures(r) if r.samples else [r.status]))
         return table
 
     def notes(self) -> list[str]:
         """Why a system has no rank, and whether the machine was quiet; one line each."""
-        unranked = [r for r in self.results if r.status != "ok"]
-        lines = [f"{r.system} {r.status}: {r.detail}".rstrip(": ") for r in unranked]
+        lines = [f"{r.system} {r.status}: {r.detail}" for r in self.results if r.detail]
         if self.foreign > QUIET:
             lines.append(f"not quiet: other processes kept {self.foreign:.2f} processors busy")
         return lines
@@ -149,5 +143,5 @@ def plot(comparisons: Sequence[Comparison], path: Path) -> None:
     axes.set_xticks(range(len(comparisons)), [c.workload.name for c in comparisons])
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_ylabel("speed, best peer = 1")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(systems))
     figure.savefig(path)
