@@ -47,15 +47,18 @@ __attribute__((constructor)) static void gx_watch_forks(void) {
 }
 #endif
 
-/* Grows the team with every signal blocked, so that signals go to the host's own threads. */
-static int gx_pool_grow(gx_pool *pool, int threads) {
+/* Grows the team, for a caller that holds its turn, with every signal blocked: so signals go to the
+ * host's own threads. */
+static int gx_pool_grow(gx_team *team, int threads) {
+  if (team->started >= threads - 1)
+    return 0;
 #ifdef _WIN32
-  return gx_team_grow(&pool->team, threads);
+  return gx_team_grow(team, threads);
 #else
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int error = gx_team_grow(&pool->team, threads);
+  const int error = gx_team_grow(team, threads);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return error;
 #endif
@@ -64,17 +67,25 @@ static int gx_pool_grow(gx_pool *pool, int threads) {
 /* Runs the task on `threads` threads. Returns 0, or an error number (EINVAL: more threads than the
  * pool was made for; EAGAIN: the system has no more threads) and nothing has run. */
 GX_EXPORT int gx_pool_run(void *pool, gx_task *task, void *context, int threads) {
-  gx_pool *self = pool;
-  pthread_mutex_lock(&self->team.turn);
-  int error = self->team.started < threads - 1 ? gx_pool_grow(self, threads) : 0;
+  gx_team *team = &((gx_pool *)pool)->team;
+  pthread_mutex_lock(&team->turn);
+  int error = gx_pool_grow(team, threads);
   if (!error)
-    error = gx_team_region(&self->team, task, context, threads);
-  pthread_mutex_unlock(&self->team.turn);
+    error = gx_team_region(team, task, context, threads);
+  pthread_mutex_unlock(&team->turn);
   return error;
 }
 
-/* A pool of at most `threads` threads, of which `cores` can run at once; NULL without memory. Threads
- * start when a region first needs them. */
+/* Starts the workers that regions of `threads` threads need. Returns as gx_pool_run does. */
+GX_EXPORT int gx_pool_start(gx_pool *pool, int threads) {
+  pthread_mutex_lock(&pool->team.turn);
+  const int error = gx_pool_grow(&pool->team, threads);
+  pthread_mutex_unlock(&pool->team.turn);
+  return error;
+}
+
+/* A pool of at most `threads` threads, of which `cores` can run at once; NULL without memory.
+ * Threads start when a region first needs them. */
 GX_EXPORT gx_pool *gx_pool_create(int threads, int cores) {
   gx_pool *pool = calloc(1, sizeof *pool + (size_t)threads * sizeof(gx_worker));
   if (!pool || gx_team_init(&pool->team, pool->workers, threads, cores)) {

@@ -38,11 +38,11 @@ typedef struct {
  * Shares differ by at most one grain; with fewer grains than threads the first threads get one
  * each and the others an empty range. */
 static inline gx_range gx_share(int64_t n, int64_t grain, gx_thread thread) {
-  int64_t grains = n / grain + (n % grain != 0);
-  int64_t each = grains / thread.count, extra = grains % thread.count, id = thread.id;
-  int64_t begin = (id * each + (id < extra ? id : extra)) * grain;
-  int64_t end = begin + (each + (id < extra)) * grain;
-  return (gx_range){begin < n ? begin : n, end < n ? end : n};
+  const int64_t whole = n / grain, grains = whole + (n % grain != 0);
+  const int64_t each = grains / thread.count, extra = grains % thread.count, id = thread.id;
+  const int64_t first = id * each + (id < extra ? id : extra);
+  const int64_t last = first + each + (id < extra);
+  return (gx_range){first <= whole ? first * grain : n, last <= whole ? last * grain : n};
 }
 
 /* Returns when every thread of the region has come here; what they wrote before is visible after. */

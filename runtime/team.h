@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* How long a thread spins before it sleeps: longer than most kernels' imbalance, shorter than what a
- * neighbour on the machine would miss. */
+/* How long a thread spins before it sleeps: longer than the imbalance of most kernels, shorter than
+ * what a neighbour on the machine would miss. */
 #define GX_SPIN_NANOSECONDS 50000
 
 /* Tells the core that this is a spinning loop. */

@@ -25,6 +25,7 @@ TARGETS = {
     "aarch64": "neon",
 }
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 # The first set that a processor has names its instructions, by Linux's names of features.
@@ -94,10 +95,9 @@ def cores() -> int:
 
 def _cgroup_quota() -> int | None:
     """Processors that the control group (version 2) grants, rounded up; None where unlimited."""
-    path = Path("/sys/fs/cgroup/cpu.max")
-    if not path.is_file():
+    if not _QUOTA.is_file():
         return None
-    quota, period = path.read_text(encoding="ascii").split()
+    quota, period = _QUOTA.read_text(encoding="ascii").split()
     return None if quota == "max" else -(-int(quota) // int(period))
 
 

@@ -28,6 +28,7 @@ typedef void gx_task(void *context, gx_thread thread);
 int gx_pool_run(void *pool, gx_task *task, void *context, int threads);
 void *gx_pool_create(int threads, int cores);
 const void *gx_pool_runtime(void *pool);
+int gx_pool_start(void *pool, int threads);
 int gx_pool_started(void *pool);
 void gx_pool_destroy(void *pool);
 """
@@ -55,6 +56,10 @@ class RuntimePool:
     def started(self) -> int:
         """How many workers live, the calling threads not among them."""
         return int(self._library.lib.gx_pool_started(self._pool))
+
+    def start(self, threads: int) -> None:
+        """Starts the workers that regions of `threads` threads need, ahead of the first one."""
+        check_status(self._library.lib.gx_pool_start(self._pool, threads), threads)
 
     def run(self, task: Any, context: Any, threads: int) -> None:
         """Runs a C function of type ``gx_task`` on `threads` threads and waits for all of them.
@@ -93,5 +98,13 @@ def runtime() -> RuntimePool:
         return _pool
 
 
+def _renew_guard() -> None:
+    """A forked child has no thread that could release the guard which another one held."""
+    global _guard
+    _guard = threading.Lock()
+
+
 _pool: RuntimePool | None = None
 _guard = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_guard)

@@ -29,41 +29,33 @@ def run_all(jobs: Sequence[Job], folder: Path, environment: Mapping[str, str]) -
 
     The first failure ends the others and is raised as a `CompilerError`; so does an interrupt.
     """
-    running: deque[tuple[Job, subprocess.Popen[bytes], Path]] = deque()
+    running: deque[tuple[Job, subprocess.Popen[bytes]]] = deque()
     limit = cores()
     try:
-        for i, job in enumerate(jobs):
+        for job in jobs:
             if len(running) >= limit:
                 _finish(*running[0])
                 running.popleft()
-            log = folder / f"{i}.log"
-            with log.open("wb") as output:
-                running.append((job, _start(job, folder, environment, output.fileno()), log))
+            running.append((job, _start(job, folder, environment, subprocess.DEVNULL)))
         while running:
             _finish(*running[0])
             running.popleft()
     finally:
-        for _, process, _ in running:
-            process.kill()
-            process.wait()
+        for _, process in running:
+            with process:
+                process.kill()
 
 
 def capture(job: Job, environment: Mapping[str, str]) -> str:
     """The standard output of one short job; `CompilerError` when it fails."""
-    process = _start(job, None, environment, subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
-        output, errors = process.communicate()
-    _check(job, process.returncode, errors)
-    return output.decode(errors="replace")
+    with _start(job, None, environment, subprocess.PIPE) as process:
+        return _finish(job, process).decode(errors="replace")
 
 
 def _start(
-    job: Job,
-    folder: Path | None,
-    environment: Mapping[str, str],
-    stderr: int,
-    stdout: int = subprocess.DEVNULL,
+    job: Job, folder: Path | None, environment: Mapping[str, str], stdout: int
 ) -> subprocess.Popen[bytes]:
+    # What it says comes through a pipe: a file could not be written on a full disk.
     try:
         return subprocess.Popen(
             job.command,
@@ -71,7 +63,7 @@ def _start(
             env={**os.environ, "LC_ALL": "C", **environment},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
         )
     except OSError as error:
         raise CompilerError(
@@ -82,9 +74,10 @@ def _start(
         ) from error
 
 
-def _finish(job: Job, process: subprocess.Popen[bytes], log: Path) -> None:
-    code = process.wait()
-    _check(job, code, log.read_bytes())
+def _finish(job: Job, process: subprocess.Popen[bytes]) -> bytes:
+    output, errors = process.communicate()
+    _check(job, process.returncode, errors)
+    return output
 
 
 def _check(job: Job, code: int, stderr: bytes) -> None:

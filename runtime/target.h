@@ -1,0 +1,63 @@
+#ifndef GX_TARGET_H
+#define GX_TARGET_H
+/* Which processor a file was compiled for, and which one it runs on. The levels are those of the
+ * x86-64 psABI: 1 (baseline), 2, 3 (AVX2), 4 (AVX-512); 0 stands for every other family.
+ *
+ * SPDX-License-Identifier: MIT-0 */
+
+/* The level that the compiler may use in this file. */
+#if !defined(__x86_64__)
+#define GX_X86_LEVEL 0
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512CD__) && \
+    defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__BMI2__) && defined(__FMA__)
+#define GX_X86_LEVEL 4
+#elif defined(__AVX2__) && defined(__BMI__) && defined(__BMI2__) && defined(__F16C__) && \
+    defined(__FMA__) && defined(__LZCNT__)
+#define GX_X86_LEVEL 3
+#elif defined(__SSSE3__) && defined(__SSE4_2__) && defined(__POPCNT__)
+#define GX_X86_LEVEL 2
+#else
+#define GX_X86_LEVEL 1
+#endif
+
+/* The level that processor and operating system support. Hazard: this runs before anybody knows
+ * what the processor can do, so it is compiled for the baseline whatever the file's flags are, and
+ * calls nothing. Features are switched off by name too: where a command line lists them one by one,
+ * as zig's does, the architecture alone does not. */
+#if defined(__x86_64__)
+__attribute__((unused, noinline,
+               target("arch=x86-64,no-sse3,no-avx,no-bmi,no-bmi2,no-lzcnt,no-popcnt,no-movbe")))
+static int gx_x86_level(void) {
+  unsigned a, b, c, d, c1, b7 = 0, cx = 0, xcr0 = 0;
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0), "c"(0));
+  const unsigned leaves = a;
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c1), "=d"(d) : "a"(1), "c"(0));
+  if (leaves >= 7)
+    __asm__ volatile("cpuid" : "=a"(a), "=b"(b7), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0x80000000u), "c"(0));
+  if (a >= 0x80000001u)
+    __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(cx), "=d"(d) : "a"(0x80000001u), "c"(0));
+  /* XCR0 tells which registers the operating system saves: bits 1 and 2 for AVX, 5 to 7 besides
+   * for AVX-512. It can be read when OSXSAVE (leaf 1, ecx, bit 27) is set. */
+  if (c1 >> 27 & 1)
+    __asm__ volatile("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
+  /* ecx of leaf 1: SSE3, SSSE3, CX16, SSE4.1, SSE4.2, POPCNT; of leaf 0x80000001: LAHF. */
+  const unsigned v2 = 1u | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23;
+  if ((c1 & v2) != v2 || !(cx & 1))
+    return 1;
+  /* FMA, MOVBE, OSXSAVE, AVX, F16C; ebx of leaf 7: BMI1, AVX2, BMI2; LZCNT. */
+  const unsigned v3 = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29;
+  const unsigned v3b = 1u << 3 | 1u << 5 | 1u << 8;
+  if ((c1 & v3) != v3 || (b7 & v3b) != v3b || !(cx >> 5 & 1) || (xcr0 & 6) != 6)
+    return 2;
+  /* AVX-512 F, DQ, CD, BW, VL. */
+  const unsigned v4 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+  return (b7 & v4) == v4 && (xcr0 & 0xe6) == 0xe6 ? 4 : 3;
+}
+#else
+static inline int gx_x86_level(void) {
+  return 0;
+}
+#endif
+
+#endif

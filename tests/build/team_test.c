@@ -1,0 +1,165 @@
+/* Tests of the pool of threads, for any compiler and any sanitizer. Prints "passed" and returns 0,
+ * or prints what failed.
+ *
+ * SPDX-License-Identifier: MIT-0 */
+#include "pool.c"
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(condition) \
+  do { \
+    if (!(condition)) { \
+      printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      exit(1); \
+    } \
+  } while (0)
+
+enum { CELLS = 1000, THREADS = 17 };
+
+/* Shares cover [0, n) in order without overlap, begin at whole grains, and differ by at most one
+ * grain, the earlier being the larger. */
+static void test_shares(void) {
+  for (int count = 1; count <= 9; count++)
+    for (int64_t grain = 1; grain <= 17; grain += 4)
+      for (int64_t n = 0; n <= 200; n++) {
+        int64_t end = 0, before = INT64_MAX;
+        for (int id = 0; id < count; id++) {
+          const gx_range share = gx_share(n, grain, (gx_thread){id, count, NULL});
+          const int64_t grains = (share.end - share.begin + grain - 1) / grain;
+          CHECK(share.begin == end && share.begin <= share.end);
+          CHECK(share.begin == n || share.begin % grain == 0);
+          CHECK(grains <= before && (id == 0 || before - grains <= 1));
+          end = share.end;
+          before = grains;
+        }
+        CHECK(end == n);
+      }
+  const int64_t large = INT64_MAX - 5;
+  CHECK(gx_share(large, 64, (gx_thread){2, 3, NULL}).end == large);
+}
+
+/* In every round each cell is written by one thread and read by another. Without barriers that is
+ * a race, and the sums come out wrong. */
+typedef struct {
+  int rounds, threads;
+  int64_t cells[CELLS], wrong[THREADS];
+} rounds;
+
+static void rounds_task(void *context, gx_thread thread) {
+  rounds *all = context;
+  CHECK(thread.count == all->threads && (thread.barrier != NULL) == (thread.count > 1));
+  const gx_range mine = gx_share(CELLS, 8, thread);
+  const gx_thread neighbour = {(thread.id + 1) % thread.count, thread.count, NULL};
+  const gx_range others = gx_share(CELLS, 8, neighbour);
+  for (int r = 0; r < all->rounds; r++) {
+    for (int64_t i = mine.begin; i < mine.end; i++)
+      all->cells[i] += i + r;
+    gx_barrier_wait(thread);
+    for (int64_t i = others.begin; i < others.end; i++)
+      all->wrong[thread.id] += all->cells[i] != (i + i + r) * (r + 1) / 2;
+    gx_barrier_wait(thread);
+  }
+}
+
+static void test_rounds(gx_pool *pool, int threads, int regions) {
+  static rounds all;
+  for (int i = 0; i < regions; i++) {
+    all = (rounds){.rounds = 20, .threads = threads};
+    CHECK(gx_run(gx_pool_runtime(pool), rounds_task, &all, threads) == 0);
+    for (int t = 0; t < threads; t++)
+      CHECK(all.wrong[t] == 0);
+  }
+}
+
+/* Several threads of the host use one pool; each region has the pool for itself. */
+static gx_pool *shared_pool;
+
+static _Atomic int at_work;
+
+static void alone_task(void *context, gx_thread thread) {
+  if (thread.id == 0)
+    CHECK(atomic_fetch_add(&at_work, 1) == 0);
+  gx_barrier_wait(thread);
+  atomic_fetch_add((_Atomic int *)context, 1);
+  gx_barrier_wait(thread);
+  if (thread.id == 0)
+    CHECK(atomic_fetch_sub(&at_work, 1) == 1);
+}
+
+static void *caller(void *argument) {
+  _Atomic int ran = 0;
+  (void)argument;
+  for (int i = 0; i < 200; i++)
+    CHECK(gx_pool_run(shared_pool, alone_task, &ran, 1 + i % 4) == 0);
+  CHECK(ran == 500);
+  return NULL;
+}
+
+static void test_callers(gx_pool *pool) {
+  pthread_t threads[4];
+  shared_pool = pool;
+  for (int i = 0; i < 4; i++)
+    CHECK(pthread_create(&threads[i], NULL, caller, NULL) == 0);
+  for (int i = 0; i < 4; i++)
+    pthread_join(threads[i], NULL);
+}
+
+static void signals_task(void *context, gx_thread thread) {
+  sigset_t blocked;
+  pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+  ((int *)context)[thread.id] = sigismember(&blocked, SIGINT);
+}
+
+static void test_signals(gx_pool *pool) {
+  int blocked[3];
+  CHECK(gx_pool_run(pool, signals_task, blocked, 3) == 0);
+  CHECK(!blocked[0] && blocked[1] && blocked[2]);
+}
+
+static void test_limits(void) {
+  static rounds all = {.rounds = 1, .threads = 1};
+  gx_pool *pool = gx_pool_create(3, 2);
+  CHECK(gx_pool_run(pool, rounds_task, &all, 4) == EINVAL);
+  CHECK(all.cells[1] == 0 && gx_pool_started(pool) == 0);
+  CHECK(gx_pool_run(pool, rounds_task, &all, 1) == 0);
+  CHECK(all.cells[1] == 1 && gx_pool_started(pool) == 0);
+  test_rounds(pool, 2, 1);
+  CHECK(gx_pool_started(pool) == 1);
+  CHECK(gx_pool_start(pool, 3) == 0 && gx_pool_started(pool) == 2);
+  gx_pool_destroy(pool);
+}
+
+/* A child has none of its parent's workers; both go on independently. */
+static void test_fork(gx_pool *pool) {
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    CHECK(gx_pool_started(pool) == 0);
+    test_rounds(pool, 3, 5);
+    CHECK(gx_pool_started(pool) == 2);
+    _exit(0);
+  }
+  int status = 1;
+  test_rounds(pool, 3, 5);
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+int main(int count, char **arguments) {
+  gx_pool *pool = gx_pool_create(THREADS, 2);
+  (void)arguments;
+  test_shares();
+  for (int threads = 1; threads <= THREADS; threads += threads < 4 ? 1 : 13)
+    test_rounds(pool, threads, 20);
+  test_callers(pool);
+  test_signals(pool);
+  test_limits();
+  if (count == 1) {
+    test_fork(pool);
+    test_fork(pool);
+  }
+  gx_pool_destroy(pool);
+  printf("passed\n");
+  return 0;
+}
