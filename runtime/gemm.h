@@ -13,21 +13,25 @@
 
 #include <string.h>
 
-/* Terms of one chain. A caller that splits k does so at multiples of this. */
+/* Terms of one chain. */
 #define GX_CHAIN 1536
+
+/* What a tile function does with what is in the tile: overwrite it; add whole chains to it; or go on
+ * with the chain that it holds, which must not become longer than GX_CHAIN. So a caller splits k at
+ * multiples of GX_CHAIN and adds, or splits one chain anywhere and resumes. */
+enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
 
 /* Defines the tile function
  *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
- *               const T *b, int64_t b_step, T *tile, int accumulate)
- * which sets tile[r*NR + c] to the sum of a[r*a_row + i*a_step] * b[i*b_step + c] over 0 <= i < k,
- * or adds that sum to it. It reads exactly MR rows of a and NR columns of b; tile is best aligned
- * to 64 bytes. Strides are in elements: (1, MR) and NR for operands packed by gx_pack_*, and those
- * of the matrix itself for operands used where they lie. V is T's native vector, NR a multiple of
- * its lanes; FMA(a, b, c) and ADD(a, b) act on vectors. */
+ *               const T *b, int64_t b_step, T *tile, int mode)
+ * which puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
+ * b[i*b_step + c]; `mode` is GX_SET, GX_ACCUMULATE or GX_RESUME. It reads exactly MR rows of a and
+ * NR columns of b; tile is best aligned to 64 bytes. Strides are in elements: (1, MR) and NR for
+ * operands packed by gx_pack_*, and those of the matrix itself for operands used where they lie. V
+ * is T's native vector, NR a multiple of its lanes; FMA(a, b, c) and ADD(a, b) act on vectors. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
   static inline void name(int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, \
-                          const T *restrict b, int64_t b_step, T *restrict tile, \
-                          int accumulate) { \
+                          const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = (NR) / lanes, groups = ((MR) + 3) / 4 }; \
     _Static_assert((NR) % lanes == 0, "NR is a multiple of the native vector's lanes"); \
     int64_t done = 0; \
@@ -37,7 +41,8 @@
       GX_UNROLL \
       for (int r = 0; r < (MR); r++) { \
         GX_UNROLL \
-        for (int v = 0; v < vectors; v++) acc[r][v] = (V){0}; \
+        for (int v = 0; v < vectors; v++) \
+          acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * (NR) + v * lanes) : (V){0}; \
       } \
       for (; done < end; done++, a += a_step, b += b_step) { \
         V right[vectors]; \
@@ -64,11 +69,11 @@
         GX_UNROLL \
         for (int v = 0; v < vectors; v++) { \
           T *out = tile + r * (NR) + v * lanes; \
-          if (accumulate) acc[r][v] = ADD(GX_V(V, out), acc[r][v]); \
+          if (mode == GX_ACCUMULATE) acc[r][v] = ADD(GX_V(V, out), acc[r][v]); \
           GX_V(V, out) = acc[r][v]; \
         } \
       } \
-      accumulate = 1; \
+      mode = GX_ACCUMULATE; \
     } while (done < k); \
   }
 

@@ -21,6 +21,7 @@ TILES = {
 }
 WIDTHS = [3, 6, 8, 32, 64]
 CHAIN = 1536
+SET, ACCUMULATE, RESUME = range(3)
 DEPTHS = [0, 1, 2, 15, 33, 384, CHAIN - 1, CHAIN, CHAIN + 1, 2 * CHAIN, 5000]
 
 # The law for one output, with the scalar fused multiply-add of the C library.
@@ -74,10 +75,10 @@ def native(request, tmp_path_factory) -> Native:
             tile = f"tile_{name}_{mr}x{nr}"
             prototype = (
                 f"void {tile}(int64_t k, const {t} *a, int64_t a_row, int64_t a_step, "
-                f"const {t} *b, int64_t b_step, {t} *out, int add)"
+                f"const {t} *b, int64_t b_step, {t} *out, int mode)"
             )
             source += f"GX_TILE_{name.upper()}(gx_{tile}, {mr}, {nr})\n"
-            source += f"{prototype} {{ gx_{tile}(k, a, a_row, a_step, b, b_step, out, add); }}\n"
+            source += f"{prototype} {{ gx_{tile}(k, a, a_row, a_step, b, b_step, out, mode); }}\n"
             cdef += prototype + ";\n"
     for name in DTYPES:
         t = c_type(name)
@@ -110,8 +111,8 @@ def aligned(shape: tuple[int, int], kind: np.dtype) -> np.ndarray:
     return raw[start : start + shape[0] * shape[1] * kind.itemsize].view(kind).reshape(shape)
 
 
-def multiply(native, name, a, b, out=None) -> np.ndarray:
-    """One tile's product of the strided matrices a[MR, k] and b[k, NR], added to `out` if given."""
+def multiply(native, name, a, b, out=None, mode=SET) -> np.ndarray:
+    """One tile's product of the strided matrices a[MR, k] and b[k, NR], in `out` if given."""
     (mr, k), nr = a.shape, b.shape[1]
     size = dtype(name).itemsize
     tile = aligned((mr, nr), dtype(name)) if out is None else out
@@ -123,7 +124,7 @@ def multiply(native, name, a, b, out=None) -> np.ndarray:
         native.pointer(b, c_type(name)),
         b.strides[0] // size,
         native.pointer(tile, c_type(name)),
-        out is not None,
+        mode,
     )
     return tile
 
@@ -179,17 +180,25 @@ def test_no_bit_depends_on_the_tile(native, name):
 
 
 @pytest.mark.parametrize("name", ["f32", "f64"])
-def test_a_sum_split_at_whole_chains_is_the_same(native, name):
+@pytest.mark.parametrize(
+    "k, mode, cuts",
+    [
+        (5000, ACCUMULATE, [CHAIN]),
+        (5000, ACCUMULATE, [CHAIN, 2 * CHAIN, 3 * CHAIN]),
+        (CHAIN, RESUME, [256, 512, 1024]),
+        (1000, RESUME, [0, 1, 7, 999]),
+    ],
+)
+def test_a_split_sum_is_the_same(native, name, k, mode, cuts):
     mr, nr = TILES[name][-1]
-    a, b = sample(name, (mr, 5000), 5), sample(name, (5000, nr), 6)
+    a, b = sample(name, (mr, k), 5), sample(name, (k, nr), 6)
     whole = multiply(native, name, a, b)
-    for cuts in ([CHAIN], [2 * CHAIN], [CHAIN, 2 * CHAIN, 3 * CHAIN]):
-        tile = None
-        for begin, end in zip([0, *cuts], [*cuts, 5000], strict=True):
-            tile = multiply(native, name, a[:, begin:end], b[begin:end], tile)
-        np.testing.assert_array_equal(tile, whole)
-    untouched = multiply(native, name, a[:, :0], b[:0], whole.copy())
-    np.testing.assert_array_equal(untouched, whole)
+    tile = multiply(native, name, a[:, : cuts[0]], b[: cuts[0]])
+    for begin, end in zip(cuts, [*cuts[1:], k], strict=True):
+        multiply(native, name, a[:, begin:end], b[begin:end], tile, mode)
+    np.testing.assert_array_equal(tile, whole)
+    multiply(native, name, a[:, :0], b[:0], tile, mode)
+    np.testing.assert_array_equal(tile, whole)
 
 
 @pytest.mark.parametrize("name", ["f32", "f64"])
@@ -224,10 +233,11 @@ def test_integer_tiles_wrap(native, name):
                     got, expected.astype(dtype(name)), f"{mr}x{nr} k={k} {layout}"
                 )
             if name == "bool":
-                again = multiply(native, name, left, right, np.eye(mr, nr, dtype=np.uint8))
-                np.testing.assert_array_equal(again, expected | np.eye(mr, nr, dtype=bool))
+                eye = np.eye(mr, nr, dtype=np.uint8)
+                again = multiply(native, name, left, right, eye.copy(), ACCUMULATE)
+                np.testing.assert_array_equal(again, expected | (eye != 0))
             else:
-                twice = multiply(native, name, left, right, got.copy())
+                twice = multiply(native, name, left, right, got.copy(), ACCUMULATE)
                 np.testing.assert_array_equal(twice, got + got)
 
 
