@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from typing import Any
 import cffi
 import numpy as np
 
-RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
-FLAGS = "-std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -shared".split()
+HEADER = Path(__file__).with_name("ulp.h")
+RUNTIME = HEADER.resolve().parents[1] / "runtime"
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 C_TYPES = {"f32": "float", "f64": "double"}
-NUMPY_TYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
-BITS = {"f32": np.dtype(np.uint32), "f64": np.dtype(np.uint64)}
+NUMPY_TYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("f4"), "f64": np.dtype("f8")}
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,13 @@ class Function:
 
 #: 1e-13 relative to a number in [1, 2).
 LOOSE = 1e-13 * 2**52
+#: Those that C's library has under the same name.
+STANDARD = """exp exp2 expm1 log log1p log2 log10 sinh cosh tanh asinh acosh atanh sin cos tan asin
+acos atan erf erfc sqrt floor ceil trunc"""
 FUNCTIONS = {
     f.name: f
     for f in [
-        *(
-            Function(name, name)
-            for name in "exp exp2 expm1 log log1p log2 log10 sinh cosh tanh asinh acosh atanh sin "
-            "cos tan asin acos atan erf erfc sqrt floor ceil trunc".split()
-        ),
+        *(Function(name, name) for name in STANDARD.split()),
         Function("round", "rint"),
         Function("sigmoid", "ref_sigmoid"),
         Function("rsqrt", "ref_rsqrt"),
@@ -72,114 +71,17 @@ FUNCTIONS = {
     ]
 }
 
-PRELUDE = r"""
-#include "gx_math.h"
-
-#include <float.h>
-
-#define PI 3.14159265358979323846264338327950288L
-
-typedef struct {
-  double worst; /* the largest error */
-  double x, y;  /* its arguments */
-} report;
-
-static long double ref_sigmoidl(long double x) {
-  return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x));
-}
-
-static double ref_sigmoid(double x) {
-  return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
-}
-
-static long double ref_rsqrtl(long double x) { return 1 / sqrtl(x); }
-
-static double ref_rsqrt(double x) { return 1 / sqrt(x); }
-
-/* The asymptotic series from 40 on, the recurrence below. */
-static long double ref_digammal(long double x) {
-  if (x == 0) return -1 / x;
-  if (x < 0) {
-    long double f = x - rintl(x);
-    return f == 0 ? NAN : ref_digammal(1 - x) - PI * cosl(PI * f) / sinl(PI * f);
-  }
-  long double sum = 0;
-  for (; x < 40; x += 1) sum += 1 / x;
-  long double t = 1 / (x * x);
-  long double series = 1 / 12.0L - t * (1 / 120.0L - t * (1 / 252.0L - t * (1 / 240.0L - t *
-                       (1 / 132.0L - t * (691 / 32760.0L - t / 12)))));
-  return logl(x) - 1 / (2 * x) - t * series - sum;
-}
-
-static double ref_digamma(double x) { return (double)ref_digammal(x); }
-
-static long double ref_logaddexpl(long double x, long double y) {
-  long double d = x == y ? 0 : fabsl(x - y);
-  return fmaxl(x, y) + log1pl(expl(-d)) + (x != x || y != y ? NAN : 0);
-}
-
-static double ref_logaddexp(double x, double y) { return (double)ref_logaddexpl(x, y); }
-
-/* |y - r| in spacings of numbers of type T at r. 2^bound stands for overflow in either. */
-#define DEFINE_ERROR(t, R, digits, least, bound)                                                 \
-  static double error_##t(R y, R r, R floor) {                                                   \
-    if (y != y || r != r) return (y != y) == (r != r) ? 0 : INFINITY;                            \
-    if (y == r) return !signbit(y) == !signbit(r) ? 0 : INFINITY;                                \
-    R end = ldexpl(1, bound);                                                                    \
-    y = fabsl(y) > end ? copysignl(end, y) : y;                                                  \
-    if (fabsl(r) == INFINITY) return INFINITY;                                                   \
-    r = fabsl(r) > end ? copysignl(end, r) : r;                                                  \
-    R scale = fabsl(r) > floor ? fabsl(r) : floor;                                               \
-    int e = scale == 0 ? least : ilogbl(scale) - digits;                                         \
-    return (double)(fabsl(y - r) / ldexpl(1, e < least ? least : e));                            \
-  }
-DEFINE_ERROR(f32, double, 23, -149, 128)
-DEFINE_ERROR(f64, long double, 52, -1074, 1024)
-
-/* loop: the function over arrays, which the compiler vectorizes. one: a call for one element.
- * check: the loop's largest error. */
-#define DEFINE1(name, ref, t, T, R, floor)                                                       \
-  __attribute__((noinline)) static T one_##name##_##t(T x) { return gx_##name##_##t(x); }        \
-  void loop_##name##_##t(const T *restrict x, const T *y, T *restrict out, int64_t n) {          \
-    (void)y;                                                                                     \
-    for (int64_t i = 0; i < n; i++) out[i] = gx_##name##_##t(x[i]);                              \
-  }                                                                                              \
-  void scalar_##name##_##t(const T *x, const T *y, T *out, int64_t n) {                          \
-    (void)y;                                                                                     \
-    for (int64_t i = 0; i < n; i++) out[i] = one_##name##_##t(x[i]);                             \
-  }                                                                                              \
-  void check_##name##_##t(const T *x, const T *y, T *out, int64_t n, report *worst) {            \
-    loop_##name##_##t(x, y, out, n);                                                             \
-    for (int64_t i = 0; i < n; i++) {                                                            \
-      double e = error_##t(out[i], ref(x[i]), floor);                                            \
-      if (e > worst->worst) *worst = (report){e, x[i], 0};                                       \
-    }                                                                                            \
-  }
-
-#define DEFINE2(name, ref, t, T, R, floor)                                                       \
-  __attribute__((noinline)) static T one_##name##_##t(T x, T y) {                                \
-    return gx_##name##_##t(x, y);                                                                \
-  }                                                                                              \
-  void loop_##name##_##t(const T *restrict x, const T *restrict y, T *restrict out, int64_t n) { \
-    for (int64_t i = 0; i < n; i++) out[i] = gx_##name##_##t(x[i], y[i]);                        \
-  }                                                                                              \
-  void scalar_##name##_##t(const T *x, const T *y, T *out, int64_t n) {                          \
-    for (int64_t i = 0; i < n; i++) out[i] = one_##name##_##t(x[i], y[i]);                       \
-  }                                                                                              \
-  void check_##name##_##t(const T *x, const T *y, T *out, int64_t n, report *worst) {            \
-    loop_##name##_##t(x, y, out, n);                                                             \
-    for (int64_t i = 0; i < n; i++) {                                                            \
-      double e = error_##t(out[i], ref(x[i], y[i]), floor);                                      \
-      if (e > worst->worst) *worst = (report){e, x[i], y[i]};                                    \
-    }                                                                                            \
-  }
+CDEF = """typedef struct { double worst, x, y; } report;
+void repeat_f32(void (*)(const float *, const float *, float *, int64_t), int, const float *,
+                const float *, float *, int64_t);
+void repeat_f64(void (*)(const double *, const double *, double *, int64_t), int, const double *,
+                const double *, double *, int64_t);
 """
-CDEF = "typedef struct { double worst, x, y; } report;\n"
 
 
 def c_source() -> tuple[str, str]:
     """The C text of loops and checks of all functions, and its declarations for cffi."""
-    source, cdef = [PRELUDE], [CDEF]
+    source, cdef = [HEADER.read_text(encoding="utf-8")], [CDEF]
     for f in FUNCTIONS.values():
         for dtype, c_type in C_TYPES.items():
             wide, suffix = ("double", "") if dtype == "f32" else ("long double", "l")
@@ -209,7 +111,7 @@ class Worst:
 class Harness:
     """The compiled text of `c_source`, called with NumPy arrays."""
 
-    def __init__(self, ffi: cffi.FFI, library: Any) -> None:
+    def __init__(self, ffi: Any, library: Any) -> None:
         self.ffi, self.library = ffi, library
 
     @classmethod
@@ -217,18 +119,22 @@ class Harness:
         text, cdef = c_source()
         source, library = folder / "ulp.c", folder / "ulp.so"
         source.write_text(text, encoding="utf-8")
-        command = [*compiler.split(), *FLAGS, f"-I{RUNTIME}", str(source), "-o", str(library)]
-        subprocess.run([*command, "-lm"], check=True, timeout=600)
+        command = [*compiler.split(), *FLAGS, "-fPIC", "-shared", f"-I{RUNTIME}"]
+        subprocess.run([*command, str(source), "-o", str(library), "-lm"], check=True, timeout=600)
         ffi = cffi.FFI()
         ffi.cdef(cdef)
         return cls(ffi, ffi.dlopen(str(library)))
 
-    def _call(self, kind: str, name: str, arrays: tuple[np.ndarray, ...], *rest: Any) -> np.ndarray:
+    def pointers(self, dtype: str, arrays: Sequence[np.ndarray], out: np.ndarray) -> list[Any]:
+        """C's x, y (NULL if there is one operand) and out."""
+        found = [self.ffi.from_buffer(f"{C_TYPES[dtype]}[]", a) for a in (*arrays, out)]
+        return found if len(arrays) == 2 else [found[0], self.ffi.NULL, found[1]]
+
+    def _call(self, kind: str, name: str, arrays: Sequence[np.ndarray], *rest: Any) -> np.ndarray:
         dtype = "f32" if arrays[0].dtype == np.float32 else "f64"
         out = np.empty_like(arrays[0])
-        pointers = [self.ffi.from_buffer(f"{C_TYPES[dtype]}[]", a) for a in (*arrays, out)]
-        x, y = pointers[0], pointers[1] if len(arrays) == 2 else self.ffi.NULL
-        getattr(self.library, f"{kind}_{name}_{dtype}")(x, y, pointers[-1], out.size, *rest)
+        function = getattr(self.library, f"{kind}_{name}_{dtype}")
+        function(*self.pointers(dtype, arrays, out), out.size, *rest)
         return out
 
     def loop(self, name: str, *arrays: np.ndarray) -> np.ndarray:
@@ -249,28 +155,27 @@ class Harness:
 
 def special_values(dtype: str) -> np.ndarray:
     """Zeros, infinities, NaN, ends of ranges, small integers and halves, in both signs."""
-    info = np.finfo(NUMPY_TYPES[dtype])
+    kind = NUMPY_TYPES[dtype]
+    info = np.finfo(kind)
     ends = [info.smallest_subnormal, info.tiny, info.eps, 1 - info.eps / 2, 1 + info.eps, info.max]
     plain = [0, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 8, 10, 100, 2.0**24, 2.0**53, np.inf, np.nan]
-    values = np.array([*ends, *plain], NUMPY_TYPES[dtype])
+    values = np.array([*ends, *plain], kind)
     return np.concatenate([values, -values])
 
 
 def samples(dtype: str, size: int, rng: np.random.Generator) -> np.ndarray:
     """`size` random numbers: a third of all bit patterns, the rest of ordinary magnitude."""
-    third = size // 3
-    bits = rng.integers(0, 2 ** (8 * BITS[dtype].itemsize), third, BITS[dtype])
-    scale = 10.0 ** rng.uniform(-3, 3.2, third)
-    wide = rng.uniform(-1, 1, third) * scale
+    kind, third = NUMPY_TYPES[dtype], size // 3
+    bits = np.frombuffer(rng.bytes(third * kind.itemsize), kind)
+    wide = rng.uniform(-1, 1, third) * 10.0 ** rng.uniform(-3, 3.2, third)
     narrow = rng.uniform(-1.5, 1.5, size - 2 * third)
-    ordinary = np.concatenate([wide, narrow]).astype(NUMPY_TYPES[dtype])
-    return np.concatenate([bits.view(NUMPY_TYPES[dtype]), ordinary])
+    return np.concatenate([bits, wide.astype(kind), narrow.astype(kind)])
 
 
 def every(stride: int, block: int = 1 << 20) -> Iterator[np.ndarray]:
     """Every `stride`-th of the 2^32 float32 numbers by bit pattern, in blocks."""
     for first in range(0, 2**32, stride * block):
-        patterns = np.arange(first, min(first + stride * block, 2**32), stride, np.uint64)
+        patterns = np.arange(first, min(first + stride * block, 2**32), stride, dtype=np.uint64)
         yield patterns.astype(np.uint32).view(np.float32)
 
 
@@ -295,24 +200,22 @@ def measure(harness: Harness, f: Function, dtype: str, stride: int, size: int) -
 
 
 def speed(harness: Harness, f: Function, dtype: str) -> float:
-    """Nanoseconds per element in the first-level cache; the best of many runs."""
+    """Nanoseconds per element, with arrays in the first-level cache; the best of many runs."""
     rng = np.random.default_rng(7)
-    arrays = [rng.uniform(0.1, 4, 2048).astype(NUMPY_TYPES[dtype]) for _ in range(f.operands)]
-    out = np.empty_like(arrays[0])
-    pointers = [harness.ffi.from_buffer(f"{C_TYPES[dtype]}[]", a) for a in (*arrays, out)]
-    x, y = pointers[0], pointers[1] if f.operands == 2 else harness.ffi.NULL
-    loop = getattr(harness.library, f"loop_{f.name}_{dtype}")
+    arrays = [rng.uniform(0.01, 5, 2048).astype(NUMPY_TYPES[dtype]) for _ in range(f.operands)]
+    pointers, size = harness.pointers(dtype, arrays, np.empty_like(arrays[0])), arrays[0].size
+    loop = harness.ffi.addressof(harness.library, f"loop_{f.name}_{dtype}")
+    repeat = getattr(harness.library, f"repeat_{dtype}")
     best = float("inf")
-    for _ in range(200):
+    for _ in range(300):
         start = time.perf_counter_ns()
-        for _ in range(10):
-            loop(x, y, pointers[-1], out.size)
-        best = min(best, (time.perf_counter_ns() - start) / (10 * out.size))
+        repeat(loop, 50, *pointers, size)
+        best = min(best, (time.perf_counter_ns() - start) / (50 * size))
     return best
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="function", choices=[[], *FUNCTIONS])
     parser.add_argument("--dtype", choices=list(C_TYPES), help="only this one")
     parser.add_argument("--stride", type=int, default=997, help="of the float32 bit patterns")

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* asin s - s = s^3 P(s^2) for 0 <= s <= 1/2, z = s^2; P has degree 4, error 2^-27 of asin s. */
-static inline float gx_asin_poly_f32(float s, float z) {
+GX_INLINE float gx_asin_poly_f32(float s, float z) {
     float p = 0x1.5aad54p-5f;
     p = GX_FMA_F32(p, z, 0x1.8ac682p-6f);
     p = GX_FMA_F32(p, z, 0x1.749f9cp-5f);
@@ -20,7 +20,7 @@ static inline float gx_asin_poly_f32(float s, float z) {
 }
 
 /* As gx_asin_poly_f32; P has degree 12, error 2^-59. */
-static inline double gx_asin_poly_f64(double s, double z) {
+GX_INLINE double gx_asin_poly_f64(double s, double z) {
     double p = 0x1.0d8c779b8df94p-5;
     p = GX_FMA_F64(p, z, -0x1.5f11919c6d80cp-6);
     p = GX_FMA_F64(p, z, 0x1.687974aab625cp-6);
@@ -38,7 +38,7 @@ static inline double gx_asin_poly_f64(double s, double z) {
 }
 
 /* For a = |x| > 1/2 by asin a = pi/2 - 2 asin sqrt((1-a)/2), with the error of pi/2 - 2s. */
-static inline float gx_asin_f32(float x) {
+GX_INLINE float gx_asin_f32(float x) {
     float a = fabsf(x);
     int big = a > 0.5f;
     float z = big ? 0.5f * (1.0f - a) : a * a;
@@ -49,7 +49,7 @@ static inline float gx_asin_f32(float x) {
     return copysignf(big ? y : s + p, x);
 }
 
-static inline double gx_asin_f64(double x) {
+GX_INLINE double gx_asin_f64(double x) {
     double a = fabs(x);
     int big = a > 0.5;
     double z = big ? 0.5 * (1.0 - a) : a * a;
@@ -61,7 +61,7 @@ static inline double gx_asin_f64(double x) {
 }
 
 /* pi/2 - asin x, and for |x| > 1/2 without a difference where it would cancel. */
-static inline float gx_acos_f32(float x) {
+GX_INLINE float gx_acos_f32(float x) {
     float a = fabsf(x);
     int big = a > 0.5f;
     float z = big ? 0.5f * (1.0f - a) : a * a;
@@ -72,7 +72,7 @@ static inline float gx_acos_f32(float x) {
     return big && x > 0.0f ? s + p : y;
 }
 
-static inline double gx_acos_f64(double x) {
+GX_INLINE double gx_acos_f64(double x) {
     double a = fabs(x);
     int big = a > 0.5;
     double z = big ? 0.5 * (1.0 - a) : a * a;
@@ -84,7 +84,7 @@ static inline double gx_acos_f64(double x) {
 }
 
 /* atan a = a + a^3 P(a^2) for 0 <= a <= 1; P has degree 8, error 2^-28. */
-static inline float gx_atan_poly_f32(float a) {
+GX_INLINE float gx_atan_poly_f32(float a) {
     float z = a * a;
     float p = -0x1.d37d4cp-10f;
     p = GX_FMA_F32(p, z, 0x1.643166p-7f);
@@ -99,7 +99,7 @@ static inline float gx_atan_poly_f32(float a) {
 }
 
 /* As gx_atan_poly_f32; P has degree 20, error 2^-59. */
-static inline double gx_atan_poly_f64(double a) {
+GX_INLINE double gx_atan_poly_f64(double a) {
     double z = a * a;
     double p = -0x1.16a7c144e1a15p-17;
     p = GX_FMA_F64(p, z, 0x1.a5435b68688bap-14);
@@ -127,36 +127,36 @@ static inline double gx_atan_poly_f64(double a) {
 
 /* The angle of (x, y) for x, y >= 0, from the ratio of the smaller to the larger, which is
  * 1 for two infinities and 0 for two zeros. */
-static inline float gx_atan_ratio_f32(float y, float x) {
+GX_INLINE float gx_atan_ratio_f32(float y, float x) {
     float small = y > x ? x : y, large = y > x ? y : x;
     float ratio = small != large ? small / large : large == 0.0f ? 0.0f : 1.0f;
     float p = gx_atan_poly_f32(ratio);
     return y > x ? (0x1.921fb4p+0f - p) + 0x1.4442d2p-24f : p;
 }
 
-static inline double gx_atan_ratio_f64(double y, double x) {
+GX_INLINE double gx_atan_ratio_f64(double y, double x) {
     double small = y > x ? x : y, large = y > x ? y : x;
     double ratio = small != large ? small / large : large == 0.0 ? 0.0 : 1.0;
     double p = gx_atan_poly_f64(ratio);
     return y > x ? (0x1.921fb54442d18p+0 - p) + 0x1.1a62633145c07p-54 : p;
 }
 
-static inline float gx_atan_f32(float x) {
+GX_INLINE float gx_atan_f32(float x) {
     return copysignf(gx_atan_ratio_f32(fabsf(x), 1.0f), x);
 }
 
-static inline double gx_atan_f64(double x) {
+GX_INLINE double gx_atan_f64(double x) {
     return copysign(gx_atan_ratio_f64(fabs(x), 1.0), x);
 }
 
 /* The angle of (x, y), in (-pi, pi], with the sign of y; a zero x counts by its sign. */
-static inline float gx_atan2_f32(float y, float x) {
+GX_INLINE float gx_atan2_f32(float y, float x) {
     float p = gx_atan_ratio_f32(fabsf(y), fabsf(x));
     float q = (0x1.921fb4p+1f - p) + 0x1.4442d2p-23f;
     return copysignf(copysignf(1.0f, x) < 0.0f ? q : p, y);
 }
 
-static inline double gx_atan2_f64(double y, double x) {
+GX_INLINE double gx_atan2_f64(double y, double x) {
     double p = gx_atan_ratio_f64(fabs(y), fabs(x));
     double q = (0x1.921fb54442d18p+1 - p) + 0x1.1a62633145c07p-53;
     return copysign(copysign(1.0, x) < 0.0 ? q : p, y);

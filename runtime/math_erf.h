@@ -12,7 +12,7 @@
 
 /* erf a = a + a P(a^2) near 0, error 2^-30; else 1 - e^-T(a), where T approximates -log erfc on
  * [0.9, 4] with an error of 2^-29 of erf (the idea of N. Juffa's erff); a = |x|. */
-static inline float gx_erf_f32(float x) {
+GX_INLINE float gx_erf_f32(float x) {
     float a = fabsf(x);
     float z = a * a;
     float p = 0x1.4f6864p-14f;
@@ -23,7 +23,6 @@ static inline float gx_erf_f32(float x) {
     p = GX_FMA_F32(p, z, -0x1.81274p-2f);
     p = GX_FMA_F32(p, z, 0x1.06eba8p-3f);
     float small = GX_FMA_F32(a, p, a);
-    a = a > 4.0f ? 4.0f : a;
     float t = -0x1.9fb9eep-13f;
     t = GX_FMA_F32(t, a, 0x1.91d006p-9f);
     t = GX_FMA_F32(t, a, -0x1.6d9dd2p-6f);
@@ -31,12 +30,12 @@ static inline float gx_erf_f32(float x) {
     t = GX_FMA_F32(t, a, 0x1.4621b6p-1f);
     t = GX_FMA_F32(t, a, 0x1.20b752p+0f);
     t = GX_FMA_F32(t, a, 0x1.5d177p-13f);
-    float large = 1.0f - gx_exp_f32(-t);
+    float large = a > 4.0f ? 1.0f : 1.0f - gx_exp_normal_f32(-t);
     return copysignf(a < 0.92f ? small : large, x);
 }
 
 /* erf a = a + a P(a^2) for 0 <= a <= 0.477, where erf a is 1/2; P has degree 9, error 2^-56. */
-static inline double gx_erf_poly_f64(double a) {
+GX_INLINE double gx_erf_poly_f64(double a) {
     double z = a * a;
     double p = -0x1.422e1271f2aa2p-23;
     p = GX_FMA_F64(p, z, 0x1.b88510b374152p-20);
@@ -54,7 +53,7 @@ static inline double gx_erf_poly_f64(double a) {
 /* erfc a = e^(-a^2) G / (1+2a) for a >= 0.475, G = c + t P(t), t = (a-4) / (a+4), P of degree 21,
  * error 2^-60 of G. a^2, e^(-a^2), G, 1+2a and the quotient are sums of two numbers, so that only
  * the last product is rounded. Past 28 the result is 0. */
-static inline double gx_erfc_tail_f64(double a) {
+GX_INLINE double gx_erfc_tail_f64(double a) {
     a = a > 28.0 ? 28.0 : a;
     double h = a * a;
     double el, n;
@@ -91,15 +90,15 @@ static inline double gx_erfc_tail_f64(double a) {
     double q = g * inverse;
     double b = q * d;
     double ql = ((g - b) - gx_product_error_f64(q, d, b) + (gl - q * dl)) * inverse;
-    return gx_scale_f64(GX_FMA_F64(e, q, GX_FMA_F64(e, ql, el * q)), n);
+    return gx_scale_f64(GX_FMA_F64(e, q, GX_FMA_F64(e, ql, el * q)), n, 1);
 }
 
-static inline double gx_erf_f64(double x) {
+GX_INLINE double gx_erf_f64(double x) {
     double a = fabs(x);
     return copysign(a < 0.477 ? gx_erf_poly_f64(a) : 1.0 - gx_erfc_tail_f64(a), x);
 }
 
-static inline double gx_erfc_f64(double x) {
+GX_INLINE double gx_erfc_f64(double x) {
     double a = fabs(x);
     double tail = gx_erfc_tail_f64(a);
     double y = 1.0 - copysign(gx_erf_poly_f64(a), x);
@@ -107,7 +106,7 @@ static inline double gx_erfc_f64(double x) {
 }
 
 /* Worked in double. */
-static inline float gx_erfc_f32(float x) {
+GX_INLINE float gx_erfc_f32(float x) {
     return (float)gx_erfc_f64(x);
 }
 

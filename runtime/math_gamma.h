@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* sin(pi f) for 0 <= f <= 1/2; a float's or a double's distance from an integer is exact. */
-static inline double gx_sin_pi_f64(double f) {
+GX_INLINE double gx_sin_pi_f64(double f) {
     double high;
     double s = 0x1.921fb54442d18p+1 * f;
     double c = 0x1.921fb54442d18p+1 * (0.5 - f);
@@ -25,7 +25,7 @@ static inline double gx_sin_pi_f64(double f) {
  * lgamma(2+d) = d P(d), P of degree 18, error 2^-56; d is exact, so that zeros at 1 and 2 keep
  * their relative accuracy. From 8 on Stirling's series in 1/x^2, minimax over [8, inf) with 7
  * terms, absolute error 2^-60. */
-static inline double gx_lgamma_positive_f64(double x) {
+GX_INLINE double gx_lgamma_positive_f64(double x) {
     double y = x, product = 1.0;
     for (int i = 0; i < 6; i++) {
         int down = y >= 2.5;
@@ -70,7 +70,7 @@ static inline double gx_lgamma_positive_f64(double x) {
 
 /* log |Gamma(x)|. For x < 0 by Gamma(x) Gamma(-x) = -pi / (x sin(pi x)); +inf at poles and -inf.
  * Near a zero at a negative x the error is small against 1, not against the result. */
-static inline double gx_lgamma_f64(double x) {
+GX_INLINE double gx_lgamma_f64(double x) {
     double a = fabs(x);
     double r = gx_lgamma_positive_f64(a);
     double s = gx_sin_pi_f64(fabs(a - gx_round_f64(a)));
@@ -79,7 +79,7 @@ static inline double gx_lgamma_f64(double x) {
     return (x < 0.0 && s == 0.0) || a == INFINITY ? INFINITY : y;
 }
 
-static inline float gx_lgamma_f32(float x) {
+GX_INLINE float gx_lgamma_f32(float x) {
     return (float)gx_lgamma_f64(x);
 }
 
@@ -87,7 +87,7 @@ static inline float gx_lgamma_f32(float x) {
  * one fraction; from 8 on log x - 1/(2x) - t P(t), t = 1/x^2, P of degree 6, absolute error 2^-56;
  * for x <= 0 psi(x) = psi(1-x) - pi cot(pi x). NaN at negative integers, -inf at 0, +inf at -0;
  * near 0 it is -1/x. */
-static inline double gx_digamma_f64(double x) {
+GX_INLINE double gx_digamma_f64(double x) {
     double y = x > 0.0 ? x : 1.0 - x;
     double above = 0.0, below = 1.0;
     for (int i = 0; i < 8; i++) {
@@ -113,7 +113,7 @@ static inline double gx_digamma_f64(double x) {
     return fabs(x) < 0x1p-70 ? -1.0 / x : r;
 }
 
-static inline float gx_digamma_f32(float x) {
+GX_INLINE float gx_digamma_f32(float x) {
     return (float)gx_digamma_f64(x);
 }
 

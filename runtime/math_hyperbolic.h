@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* tanh a = a + a^3 P(a^2) near 0, error 2^-29; else 1 - 2 / (e^2a + 1); a = |x|. */
-static inline float gx_tanh_f32(float x) {
+GX_INLINE float gx_tanh_f32(float x) {
     float a = fabsf(x);
     float z = a * a;
     float p = -0x1.95107cp-8f;
@@ -21,12 +21,13 @@ static inline float gx_tanh_f32(float x) {
     p = GX_FMA_F32(p, z, 0x1.110c5ep-3f);
     p = GX_FMA_F32(p, z, -0x1.555548p-2f);
     float small = GX_FMA_F32(a * z, p, a);
-    float large = 1.0f - 2.0f / (gx_exp_f32(2.0f * a) + 1.0f);
+    float large = 1.0f - 2.0f / (gx_exp_normal_f32(2.0f * a) + 1.0f);
+    large = a > 10.0f ? 1.0f : large;
     return copysignf(a < 0.55f ? small : large, x);
 }
 
 /* As gx_tanh_f32; the polynomial's error is 2^-60. */
-static inline double gx_tanh_f64(double x) {
+GX_INLINE double gx_tanh_f64(double x) {
     double a = fabs(x);
     double z = a * a;
     double p = -0x1.3ea661f8171b5p-16;
@@ -41,30 +42,27 @@ static inline double gx_tanh_f64(double x) {
     p = GX_FMA_F64(p, z, 0x1.1111111110393p-3);
     p = GX_FMA_F64(p, z, -0x1.555555555554cp-2);
     double small = GX_FMA_F64(a * z, p, a);
-    double large = 1.0 - 2.0 / (gx_exp_f64(2.0 * a) + 1.0);
+    double large = 1.0 - 2.0 / (gx_exp_normal_f64(2.0 * a) + 1.0);
+    large = a > 20.0 ? 1.0 : large;
     return copysign(a < 0.55 ? small : large, x);
 }
 
 /* e^a / 2 for a >= 0, finite as far as cosh a is. */
-static inline float gx_half_exp_f32(float a) {
-    a = a > 90.0f ? 90.0f : a;
+GX_INLINE float gx_half_exp_f32(float a) {
     float t;
-    float r = gx_exp_reduce_f32(a, &t);
-    float u = GX_FMA_F32(r * r, gx_exp_poly_f32(r), r);
-    return gx_scale_f32(1.0f + u, t - 1.0f);
+    float p = gx_exp_reduced_f32(a > 90.0f ? 90.0f : a, &t);
+    return gx_scale_f32(p, t - 1.0f, 0);
 }
 
-static inline double gx_half_exp_f64(double a) {
-    a = a > 711.0 ? 711.0 : a;
-    double low, t;
-    double r = gx_exp_reduce_f64(a, &low, &t);
-    double u = GX_FMA_F64(r * r, gx_exp_poly_f64(r), low) + r;
-    return gx_scale_f64(1.0 + u, t - 1.0);
+GX_INLINE double gx_half_exp_f64(double a) {
+    double t;
+    double p = gx_exp_reduced_f64(a > 711.0 ? 711.0 : a, &t);
+    return gx_scale_f64(p, t - 1.0, 0);
 }
 
 /* With h = e^a / 2, a = |x|: cosh = h + 1/(4h), sinh = h - 1/(4h), and for a < 1
  * sinh a = a + a^3 P(a^2), error 2^-31. */
-static inline float gx_sinh_f32(float x) {
+GX_INLINE float gx_sinh_f32(float x) {
     float a = fabsf(x);
     float z = a * a;
     float p = 0x1.75c1e2p-19f;
@@ -77,7 +75,7 @@ static inline float gx_sinh_f32(float x) {
 }
 
 /* As gx_sinh_f32; the polynomial's error is 2^-62. */
-static inline double gx_sinh_f64(double x) {
+GX_INLINE double gx_sinh_f64(double x) {
     double a = fabs(x);
     double z = a * a;
     double p = 0x1.b5c3f76d13b32p-41;
@@ -92,25 +90,25 @@ static inline double gx_sinh_f64(double x) {
     return copysign(a < 1.0 ? small : h - 0.25 / h, x);
 }
 
-static inline float gx_cosh_f32(float x) {
+GX_INLINE float gx_cosh_f32(float x) {
     float h = gx_half_exp_f32(fabsf(x));
     return h + 0.25f / h;
 }
 
-static inline double gx_cosh_f64(double x) {
+GX_INLINE double gx_cosh_f64(double x) {
     double h = gx_half_exp_f64(fabs(x));
     return h + 0.25 / h;
 }
 
 /* log(1 + a + b), where a + b >= 0 does not fit into one number. */
-static inline double gx_log1p_sum_f64(double a, double b) {
+GX_INLINE double gx_log1p_sum_f64(double a, double b) {
     double w = a + b;
     double low = gx_sum_error_f64(a, b, w) / (1.0 + w);
     return gx_log1p_f64(w) + (w < INFINITY ? low : 0.0);
 }
 
 /* asinh a = log(1 + a + a^2 / (1 + sqrt(1 + a^2))), a = |x|; from 2^54 on log a + log 2. */
-static inline double gx_asinh_f64(double x) {
+GX_INLINE double gx_asinh_f64(double x) {
     double a = fabs(x);
     double b = a < 0x1p54 ? a : 0.0;
     double z = b * b;
@@ -119,7 +117,7 @@ static inline double gx_asinh_f64(double x) {
 }
 
 /* acosh x = log(1 + t + sqrt(2t + t^2)), t = x - 1; from 2^54 on log x + log 2. */
-static inline double gx_acosh_f64(double x) {
+GX_INLINE double gx_acosh_f64(double x) {
     double t = x - 1.0;
     double b = x < 0x1p54 ? t : 0.0;
     double y = gx_log1p_sum_f64(t, sqrt(GX_FMA_F64(b, b, 2.0 * b)));
@@ -128,7 +126,7 @@ static inline double gx_acosh_f64(double x) {
 }
 
 /* atanh a = log(1 + 2a + 2a^2 / (1 - a)) / 2, a = |x|. */
-static inline double gx_atanh_f64(double x) {
+GX_INLINE double gx_atanh_f64(double x) {
     double a = fabs(x);
     double d = 2.0 * a;
     double y = 0.5 * gx_log1p_sum_f64(d, d * a / (1.0 - a));
@@ -136,15 +134,15 @@ static inline double gx_atanh_f64(double x) {
 }
 
 /* The inverse functions in float are worked in double. */
-static inline float gx_asinh_f32(float x) {
+GX_INLINE float gx_asinh_f32(float x) {
     return (float)gx_asinh_f64(x);
 }
 
-static inline float gx_acosh_f32(float x) {
+GX_INLINE float gx_acosh_f32(float x) {
     return (float)gx_acosh_f64(x);
 }
 
-static inline float gx_atanh_f32(float x) {
+GX_INLINE float gx_atanh_f32(float x) {
     return (float)gx_atanh_f64(x);
 }
 

@@ -14,7 +14,7 @@
 
 /* What x^y is, as C has it, when power is |x|^y: an odd y keeps the sign of x, a negative finite x
  * has no power that is not an integer, and 1^y = x^0 = (-1)^inf = 1 even for NaN. */
-static inline double gx_pow_rules_f64(double power, double x, double y) {
+GX_INLINE double gx_pow_rules_f64(double power, double x, double y) {
     double half = 0.5 * y;
     int integer = gx_round_f64(y) == y;
     int even = gx_round_f64(half) == half;
@@ -26,7 +26,7 @@ static inline double gx_pow_rules_f64(double power, double x, double y) {
 
 /* |x|^y = 2^(y log2 |x|), worked in double. log2(1+f) = s P(s^2), s = f / (2+f), P of degree 4,
  * error 2^-37, and 2^r = 1 + r P(r), P of degree 6, error 2^-32. */
-static inline float gx_pow_f32(float x, float y) {
+GX_INLINE float gx_pow_f32(float x, float y) {
     double k, a = fabsf(x);
     double f = gx_log_reduce_f64(a, &k);
     double s = f / (2.0 + f);
@@ -48,13 +48,13 @@ static inline float gx_pow_f32(float x, float y) {
     p = GX_FMA_F64(p, r, 0x1.c6b054a81660ep-5);
     p = GX_FMA_F64(p, r, 0x1.ebfbe0465f22ap-3);
     p = GX_FMA_F64(p, r, 0x1.62e4300bf4e14p-1);
-    double power = GX_FMA_F64(p, r, 1.0) * gx_from_bits_f64((gx_bits_f64(t) + 1023) << 52);
+    double power = GX_FMA_F64(p, r, 1.0) * gx_power_f64(t);
     return (float)gx_pow_rules_f64(power, x, y);
 }
 
 /* |x|^y = e^(y log |x|). The exponent reaches 745, so the logarithm needs some bits more than a
  * double has: it is a sum of two, made of k ln 2, f and f^2/2 with the errors of rounding them. */
-static inline double gx_pow_f64(double x, double y) {
+GX_INLINE double gx_pow_f64(double x, double y) {
     double k, a = fabs(x);
     double f = gx_log_reduce_f64(a, &k);
     double g = 0.5 * f;
@@ -74,17 +74,17 @@ static inline double gx_pow_f64(double x, double y) {
     z = z < -1000.0 ? -1000.0 : z;
     double pl, t;
     double p = gx_exp_sum_f64(z, zl, &pl, &t);
-    return gx_pow_rules_f64(gx_scale_f64(p + pl, t), x, y);
+    return gx_pow_rules_f64(gx_scale_f64(p + pl, t, z < 0.0), x, y);
 }
 
 /* log(e^x + e^y) = max + log(1 + e^-|x-y|). Where the result is near 0 it is as exact as rounding
  * the larger argument would leave it. */
-static inline double gx_logaddexp_f64(double x, double y) {
+GX_INLINE double gx_logaddexp_f64(double x, double y) {
     double d = x == y ? 0.0 : -fabs(x - y);
     return (x > y ? x : y) + gx_log1p_f64(gx_exp_f64(d));
 }
 
-static inline float gx_logaddexp_f32(float x, float y) {
+GX_INLINE float gx_logaddexp_f32(float x, float y) {
     return (float)gx_logaddexp_f64(x, y);
 }
 

@@ -14,7 +14,7 @@
  * bits long, so that the first two products with x, which has 24, are exact. Bits of 2/pi whose
  * product with x is a multiple of 4 are left out, so that the parts are others for |x| above 2^50,
  * 2^76 and 2^102. */
-static inline double gx_quadrant_f32(float x, uint32_t *quadrant) {
+GX_INLINE double gx_quadrant_f32(float x, uint32_t *quadrant) {
     double v = fabsf(x);
     double c0 = v < 0x1p50 ? 0x1.45f306cp-1 : 0x1.b939104p-26;
     double c1 = v < 0x1p50 ? 0x1.c9c882ap-29 : 0x1.4a7f09cp-54;
@@ -40,7 +40,7 @@ static inline double gx_quadrant_f32(float x, uint32_t *quadrant) {
  * would keep loops from being vectorized (the loops here unroll into selections). Products are
  * taken with their rounding errors, whole multiples of 4 dropped, and the parts added in order of
  * size, each sum with its error. */
-static inline double gx_quadrant_f64(double x, double *low, uint32_t *quadrant) {
+GX_INLINE double gx_quadrant_f64(double x, double *low, uint32_t *quadrant) {
     double c[25] = {
         0.0, 44798133900177.0, 23270068279249.0, 1078429630033290.0, 379966163846175.0,
         1007534550265585.0, 388914194823746.0, 342272387916987.0, 739546545377249.0,
@@ -99,7 +99,7 @@ static inline double gx_quadrant_f64(double x, double *low, uint32_t *quadrant) 
 }
 
 /* sin r = r + r^3 P(r^2) for |r| <= pi/4, error 2^-28. */
-static inline float gx_sin_poly_f32(float r) {
+GX_INLINE float gx_sin_poly_f32(float r) {
     float z = r * r;
     float p = -0x1.991c28p-13f;
     p = GX_FMA_F32(p, z, 0x1.1106c6p-7f);
@@ -108,7 +108,7 @@ static inline float gx_sin_poly_f32(float r) {
 }
 
 /* cos r = 1 - r^2/2 + r^4 P(r^2) for |r| <= pi/4, error 2^-33. */
-static inline float gx_cos_poly_f32(float r) {
+GX_INLINE float gx_cos_poly_f32(float r) {
     float z = r * r;
     float p = 0x1.99e714p-16f;
     p = GX_FMA_F32(p, z, -0x1.6c0c26p-10f);
@@ -118,7 +118,7 @@ static inline float gx_cos_poly_f32(float r) {
 
 /* sin(r + l) = r + (r^3 P(r^2) + l cos r) for |r| <= pi/4 and a small l: the part in brackets. P
  * has degree 5, error 2^-58. */
-static inline double gx_sin_poly_f64(double r, double l) {
+GX_INLINE double gx_sin_poly_f64(double r, double l) {
     double z = r * r;
     double p = 0x1.5d8b51b62c4fdp-33;
     p = GX_FMA_F64(p, z, -0x1.ae5e4b7778d7bp-26);
@@ -131,7 +131,7 @@ static inline double gx_sin_poly_f64(double r, double l) {
 
 /* cos(r + l) = h + (1 - h - r^2/2 + r^4 P(r^2) - l r), h = 1 - r^2/2 rounded: h in *high, and the
  * part in brackets. P has degree 5, error 2^-64. */
-static inline double gx_cos_poly_f64(double r, double l, double *high) {
+GX_INLINE double gx_cos_poly_f64(double r, double l, double *high) {
     double z = r * r;
     double p = -0x1.8f99d4f85584bp-37;
     p = GX_FMA_F64(p, z, 0x1.1ee9c33cfc268p-29);
@@ -144,7 +144,7 @@ static inline double gx_cos_poly_f64(double r, double l, double *high) {
     return GX_FMA_F64(z * z, p, ((1.0 - h) - 0.5 * z) - l * r);
 }
 
-static inline float gx_sin_f32(float x) {
+GX_INLINE float gx_sin_f32(float x) {
     uint32_t n;
     float r = (float)(gx_quadrant_f32(x, &n) * 0x1.921fb54442d18p+0);
     float y = n & 1 ? gx_cos_poly_f32(r) : gx_sin_poly_f32(r);
@@ -152,7 +152,7 @@ static inline float gx_sin_f32(float x) {
     return gx_from_bits_f32(gx_bits_f32(y) ^ sign);
 }
 
-static inline float gx_cos_f32(float x) {
+GX_INLINE float gx_cos_f32(float x) {
     uint32_t n;
     float r = (float)(gx_quadrant_f32(x, &n) * 0x1.921fb54442d18p+0);
     float y = n & 1 ? gx_sin_poly_f32(r) : gx_cos_poly_f32(r);
@@ -161,7 +161,7 @@ static inline float gx_cos_f32(float x) {
 
 /* sin r / cos r, or -cos r / sin r in odd quadrants, worked in double with the polynomials of
  * gx_sin_poly_f32 and gx_cos_poly_f32. */
-static inline float gx_tan_f32(float x) {
+GX_INLINE float gx_tan_f32(float x) {
     uint32_t n;
     double r = gx_quadrant_f32(x, &n) * 0x1.921fb54442d18p+0;
     double z = r * r;
@@ -178,7 +178,7 @@ static inline float gx_tan_f32(float x) {
 }
 
 /* |x| = (pi/2) n + r + *low, |r| <= pi/4. */
-static inline double gx_trig_reduce_f64(double x, double *low, uint32_t *n) {
+GX_INLINE double gx_trig_reduce_f64(double x, double *low, uint32_t *n) {
     double ql;
     double q = gx_quadrant_f64(x, &ql, n);
     double r = q * 0x1.921fb54442d18p+0;
@@ -188,7 +188,7 @@ static inline double gx_trig_reduce_f64(double x, double *low, uint32_t *n) {
 }
 
 /* Below 2^-30 sin x is x: there the errors of products could underflow. */
-static inline double gx_sin_f64(double x) {
+GX_INLINE double gx_sin_f64(double x) {
     uint32_t n;
     double l, h;
     double r = gx_trig_reduce_f64(x, &l, &n);
@@ -200,7 +200,7 @@ static inline double gx_sin_f64(double x) {
     return fabs(x) < 0x1p-30 ? x : y;
 }
 
-static inline double gx_cos_f64(double x) {
+GX_INLINE double gx_cos_f64(double x) {
     uint32_t n;
     double l, h;
     double r = gx_trig_reduce_f64(x, &l, &n);
@@ -213,7 +213,7 @@ static inline double gx_cos_f64(double x) {
 
 /* A quotient a/b of two sums of two numbers: q = a/b of the large ones, and what is missing from
  * it. */
-static inline double gx_tan_f64(double x) {
+GX_INLINE double gx_tan_f64(double x) {
     uint32_t n;
     double l, h;
     double r = gx_trig_reduce_f64(x, &l, &n);
