@@ -13,7 +13,7 @@ from pathlib import Path
 
 from graphc.errors import ArgumentError
 
-__all__ = ["TARGETS", "check_target", "cores", "features", "identity", "isa", "machine"]
+__all__ = ["TARGETS", "check_target", "cores", "features", "identity", "isa", "machine", "name"]
 
 #: Compile targets and the vector instructions that each may use; "native" is this machine's own.
 TARGETS = {
@@ -82,6 +82,14 @@ def identity() -> str:
         lines = re.findall(r"^(?:vendor_id|cpu family|model|CPU \w+)\s*:.*$", _cpuinfo(), re.M)
         model = "; ".join(" ".join(line.split()) for line in lines) or platform.processor()
     return f"{machine()}; {model}; {' '.join(sorted(features()))}"
+
+
+def name() -> str:
+    """What the maker calls this processor; its family where the system does not tell."""
+    if sys.platform == "darwin":
+        return _sysctl("machdep.cpu.brand_string") or machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.M)
+    return match[1] if match else machine()
 
 
 def cores() -> int:

@@ -69,7 +69,7 @@ def _system() -> tuple[str, str]:
 def _vectors() -> tuple[str, str]:
     """Plans assume what the processor has; a compiler that knows less makes slow code of them."""
     planned, compiled = cpu.isa(), find().isa()
-    found = f"processor {planned}, compiler {compiled} ({cpu.identity()})"
+    found = f"processor {planned} ({cpu.name()}), compiler {compiled}"
     return found, "" if planned == compiled else f"a newer C compiler, one that knows {planned}"
 
 
