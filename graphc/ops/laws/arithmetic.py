@@ -212,13 +212,6 @@ def abs_of_what_is_not_negative(op: Op, x: Value) -> Value | None:
     return x if x.dtype.is_float and isinstance(x.node.op, (Square, Exp)) else None
 
 
-@law(Abs, Square, Exp, Cos)
-def sign_of_zero_does_not_matter(op: Op, x: Value) -> Value | None:
-    """f(x + 0.0) = f(x) where f(-0.0) = f(0.0)"""
-    inner = without_zero(x)
-    return None if inner is None else apply(op, inner)[0]
-
-
 @law(Equal, NotEqual)
 def comparing_two_negatives(op: Op, x: Value, y: Value) -> Value | None:
     """(-x == -y) = (x == y)"""

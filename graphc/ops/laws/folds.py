@@ -1,15 +1,14 @@
 """Laws of reductions.
 
 The chain of a sum begins with 0.0 (runtime/reduce.h), and an addition gives -0.0 only of two -0.0,
-so a sum is never -0.0, and a -0.0 among its terms is as good as a 0.0. This is not so for a product
-of matrices: a multiplication that underflows gives -0.0.
+so a sum is never -0.0.
 """
 
 from __future__ import annotations
 
 from graphc import ops
 from graphc.ir.graph import Value, apply
-from graphc.ops.laws.arithmetic import plus_zero, without_zero
+from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import is_filled, law
 from graphc.ops.reduction import Extremum, Prod, Reduction, Sum
 from graphc.ops.shape import Broadcast
@@ -31,13 +30,6 @@ def sum_of_zeros(op: Sum, x: Value) -> Value | None:
         return None
     result = op.infer(x.type)[0]
     return ops.full(result.shape, 0, result.dtype)
-
-
-@law(Sum)
-def sum_ignores_the_sign_of_zero(op: Sum, x: Value) -> Value | None:
-    """sum(x + 0.0) = sum(x)"""
-    inner = without_zero(x)
-    return None if inner is None else apply(op, inner)[0]
 
 
 @law(Extremum)

@@ -16,7 +16,7 @@ from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
 from graphc.ops.placing import Concat, Pad
-from graphc.ops.shape import Slice
+from graphc.ops.shape import Permute, Slice
 
 
 @law(Constant)
@@ -63,6 +63,15 @@ def _joined(x: Value, y: Value, axis: int) -> Value | None:
     lengths = list(a.lengths)
     lengths[axis] += b.lengths[axis]
     return ops.slice(x.node.inputs[0], a.starts, tuple(lengths), a.steps)
+
+
+@law(Permute)
+def permute_of_a_concat(op: Permute, x: Value) -> Value | None:
+    """concat(x, y)ᵀ = concat(xᵀ, yᵀ): moving the parts costs nothing, moving the whole a copy"""
+    if not isinstance(x.node.op, Concat):
+        return None
+    parts = [ops.permute(part, op.axes) for part in x.node.inputs]
+    return ops.concat(parts, op.axes.index(x.node.op.axis))
 
 
 @law(Slice)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphc import ops
 from graphc.ir.graph import Op, Value, apply
-from graphc.ops.laws.arithmetic import plus_zero, without_zero
-from graphc.ops.laws.table import law
+from graphc.ops.families import Elementwise
+from graphc.ops.laws.table import filling, law
 from graphc.ops.shape import Broadcast, Permute, Reshape, Slice
 
 
@@ -18,11 +18,25 @@ def same_but_for_ones(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return [n for n in a if n != 1] == [n for n in b if n != 1]
 
 
-@law(Reshape, Permute, Slice)
-def adding_zero_after_the_view(op: Op, x: Value) -> Value | None:
-    """view(x + 0.0) = view(x) + 0.0"""
-    inner = without_zero(x)
-    return None if inner is None else plus_zero(apply(op, inner)[0])
+@law(Elementwise)
+def reshape_last(op: Op, *inputs: Value) -> Value | None:
+    """f(reshape(x), reshape(y)) = reshape(f(x, y)) where only axes of 1 come or go: what reductions
+    kept for the sake of broadcasting meets the broadcast, and is gone"""
+    moved = [v for v in inputs if isinstance(v.node.op, Reshape) and filling(v) is None]
+    sources = [v.node.inputs[0] for v in moved]
+    shapes = {x.shape for x in sources}
+    if len(shapes) != 1 or not same_but_for_ones(sources[0].shape, moved[0].shape):
+        return None
+    operands: list[Value] = []
+    for value in inputs:
+        number = filling(value)
+        if number is not None:
+            operands.append(ops.full(sources[0].shape, number, value.dtype))
+        elif value in moved:
+            operands.append(value.node.inputs[0])
+        else:
+            return None
+    return ops.reshape(apply(op, *operands)[0], inputs[0].shape)
 
 
 @law(Reshape)

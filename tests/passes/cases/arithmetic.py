@@ -124,10 +124,6 @@ fires(
 )
 silent(laws.abs_of_what_is_not_negative, one(lambda x: ops.abs(ops.square(x))), dtypes=(int32,))
 fires(
-    laws.sign_of_zero_does_not_matter,
-    *[one(lambda x, f=f: f(ops.add(x, 0.0))) for f in (ops.abs, ops.square, ops.exp, ops.cos)],
-)
-fires(
     laws.comparing_two_negatives,
     two(lambda x, y: ops.equal(ops.negative(x), ops.negative(y))),
     two(lambda x, y: ops.not_equal(ops.negative(x), ops.negative(y))),

@@ -68,6 +68,12 @@ silent(
     shaped((2, 3), (2, 4), then=lambda *x: part(ops.concat(x, 1), 4, 2, -2)),
     shaped((2, 3), (2, 4), then=lambda *x: part(ops.concat(x, 1), 0, 0)),
 )
+fires(
+    laws.permute_of_a_concat,
+    shaped((2, 3), (2, 4), then=lambda *x: ops.permute(ops.concat(x, 1), (1, 0))),
+    shaped((2, 3, 1), (4, 3, 1), then=lambda *x: ops.permute(ops.concat(x, 0), (2, 0, 1))),
+)
+silent(laws.permute_of_a_concat, shaped((2, 3), then=lambda x: ops.permute(x, (1, 0))))
 
 
 def pad2(x: Value, fill: float, start: int, step: int = 1) -> Value:

@@ -9,10 +9,17 @@ from graphc.ops.shape import Broadcast, Permute, Reshape, Slice
 from . import fires, rows, shaped, silent, strict
 
 fires(
-    laws.adding_zero_after_the_view,
-    shaped((4, 5), then=lambda x: ops.reshape(ops.add(x, 0.0), (20,))),
-    shaped((4, 5), then=lambda x: ops.permute(ops.add(x, 0.0), (1, 0))),
-    shaped((4, 5), then=lambda x: ops.flip(ops.add(x, 0.0), (1,))),
+    laws.reshape_last,
+    shaped((4, 5), then=lambda x: ops.exp(ops.reshape(x, (4, 5, 1)))),
+    shaped((4, 1), (4, 1), then=lambda *x: ops.add(*[ops.reshape(v, (4,)) for v in x])),
+    shaped((4,), then=lambda x: ops.less(ops.reshape(x, (4, 1)), 1.5)),
+    shaped((), then=lambda x: ops.multiply(2.5, ops.reshape(x, (1, 1)))),
+)
+silent(
+    laws.reshape_last,
+    shaped((4, 5), then=lambda x: ops.exp(ops.reshape(x, (20,)))),
+    shaped((4, 1), (1, 4), then=lambda *x: ops.add(*[ops.reshape(v, (4,)) for v in x])),
+    shaped((4, 1), (4,), then=lambda x, y: ops.add(ops.reshape(x, (4,)), y)),
 )
 fires(laws.reshape_to_the_same, shaped((2, 3), then=strict(Reshape((2, 3)))))
 fires(
