@@ -40,9 +40,8 @@ class Constant(Discrete):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         if len(self.data) != self.type.nbytes:
-            raise ShapeError(
-                f"constant {self.type}: {self.type.nbytes} bytes required, got {len(self.data)}"
-            )
+            what = f"constant {self.type}: {self.type.nbytes} bytes required"
+            raise ShapeError(located(f"{what}, got {len(self.data)}"))
         return (self.type,)
 
     @property

@@ -90,6 +90,7 @@ class StopGradient(Identity, Flat):
     """The value forward, nothing backward."""
 
     name = "stop_gradient"
+    smooth = False
 
 
 class Alias(Identity):

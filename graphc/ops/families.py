@@ -43,6 +43,8 @@ class Elementwise(Op):
     #: Where the samples of each operand lie (the last one serves all further operands); the
     #: function is smooth inside, but for kinks that samples miss.
     domains: ClassVar[tuple[tuple[float, float], ...]] = ((-3.0, 3.0),)
+    #: The derivative is that of the reference.
+    smooth: ClassVar[bool] = True
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         if len(types) != self.arity:
@@ -108,12 +110,13 @@ class Elementwise(Op):
         for op in cls.variants():
             source = Source(f"{op.name} {op.attributes()}")
             for dtype in taken:
-                yield Sample(f"ordinary {dtype}", op, op.operands(source, (3, 4), dtype), True)
+                drawn = op.operands(source, (3, 4), dtype)
+                yield Sample(f"ordinary {dtype}", op, drawn, cls.smooth)
                 yield Sample(f"special {dtype}", op, op.special(dtype))
             for note, shape in EDGE_SHAPES.items():
-                yield Sample(note, op, op.operands(source, shape, taken[-1]), True)
+                yield Sample(note, op, op.operands(source, shape, taken[-1]), cls.smooth)
             swapped = tuple(x.T for x in op.operands(source, (2, 5), taken[-1]))
-            yield Sample("strided", op, swapped, True)
+            yield Sample("strided", op, swapped, cls.smooth)
 
     def operands(
         self, source: Source, shape: tuple[int, ...], dtype: dtypes.DType

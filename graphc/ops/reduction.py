@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import ALL, TensorType, bool_, int64
+from graphc.dtypes import ALL, DType, TensorType, bool_, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
@@ -81,15 +81,20 @@ class Reduction(Op):
     )
 
     @classmethod
+    def draw(cls, source: Source, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        """Elements around which the fold is smooth."""
+        return source.array(shape, dtype, (0.9, 1.1))
+
+    @classmethod
     def samples(cls) -> Iterator[Sample]:
         source = Source(cls.name)
         taken = list(of_dtypes(ALL, cls.kinds))
         (shape, axes), *_ = cls.shapes
         for dtype in taken:
-            yield Sample(f"ordinary {dtype}", cls(axes), (source.array(shape, dtype),), True)
+            yield Sample(f"ordinary {dtype}", cls(axes), (cls.draw(source, shape, dtype),), True)
         for shape, axes in cls.shapes:
-            near_one = source.array(shape, taken[-1], (0.9, 1.1))
-            yield Sample(f"{shape} {taken[-1]}", cls(axes), (near_one,), True)
+            drawn = cls.draw(source, shape, taken[-1])
+            yield Sample(f"{shape} {taken[-1]}", cls(axes), (drawn,), True)
         if cls.empty:
             yield Sample("of nothing", cls((0,)), (source.array((0, 3), taken[-1]),), True)
         for dtype in of_dtypes(taken, "f"):
@@ -160,6 +165,10 @@ class Extremum(Reduction):
 
     kinds = "buif"
     empty = False
+
+    @classmethod
+    def draw(cls, source: Source, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        return source.distinct(shape, dtype)
 
     def weights(self, node: Node) -> Value:
         x = node.inputs[0]
