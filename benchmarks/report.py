@@ -53,6 +53,10 @@ class Comparison:
         ratios = [self.ratio(r) for r in self.results if is_ours(r)]
         return max((ratio for ratio in ratios if ratio is not None), default=None)
 
+    @property
+    def quiet(self) -> bool:
+        return self.foreign <= QUIET
+
     def share(self, result: Result) -> float | None:
         """The least that a step can take here, its arithmetic and traffic, by what it took."""
         if self.limits is None:
@@ -77,7 +81,7 @@ class Comparison:
     def notes(self) -> list[str]:
         """Why a system has no rank, and whether the machine was quiet; one line each."""
         lines = [f"{r.system} {r.status}: {r.detail}" for r in self.results if r.detail]
-        if self.foreign > QUIET:
+        if not self.quiet:
             lines.append(f"not quiet: other processes kept {self.foreign:.2f} processors busy")
         return lines
 
@@ -125,7 +129,8 @@ def print_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
     if speedups:
         each = ", ".join(f"{name} {speedup:.2f}" for name, speedup in speedups.items())
         mean = geometric_mean(speedups.values())
-        console.print(f"{OURS} against the best peer: {each}; geometric mean {mean:.2f}")
+        doubt = "" if all(c.quiet for c in comparisons) else " (not quiet: indicative only)"
+        console.print(f"{OURS} against the best peer: {each}; geometric mean {mean:.2f}{doubt}")
 
 
 def plot(comparisons: Sequence[Comparison], path: Path) -> None:
