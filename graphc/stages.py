@@ -22,6 +22,7 @@ from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Node
 from graphc.passes.pipeline import Stage, optimize
 from graphc.schedule.program import Program, schedule
+from graphc.schedule.remat import rebuild
 from graphc.trace import Signature, Traced, trace
 
 P = ParamSpec("P")
@@ -68,6 +69,7 @@ def lower(traced: Traced[P, R], *, target: str = "native", threads: int | None =
         threads = cpu.cores()
     check_threads(threads)
     stages = optimize(traced.graph)
+    stages.append(Stage("rebuild", rebuild(stages[-1].graph)))
     program = schedule(stages[-1].graph, cpu.isa(target), threads)
     return Lowered(traced, tuple(stages), program, target)
 

@@ -37,8 +37,9 @@ def attention(
     batch, heads, time, width, kv_heads, keys = _checked(q, k, v)
     group = heads // kv_heads
     # Query heads that share a key head are rows of one product: keys are never repeated.
-    rows = F.reshape(q * _scale(scale, width), (batch, kv_heads, group * time, width))
-    scores = F.reshape(F.matmul(rows, F.matrix_transpose(k)), (batch, heads, time, keys))
+    rows = F.reshape(q, (batch, kv_heads, group * time, width))
+    products = F.reshape(F.matmul(rows, F.matrix_transpose(k)), (batch, heads, time, keys))
+    scores = products * _scale(scale, width)
     weights = _softmax_or_nothing(_masked(scores, causal, mask))
     mixed = F.matmul(F.reshape(weights, (batch, kv_heads, group * time, keys)), v)
     return F.reshape(mixed, (batch, heads, time, v.shape[-1]))

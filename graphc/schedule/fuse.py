@@ -16,12 +16,13 @@ alike, so a reshape does not end a group; a transposed or shifted read does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Contract, Pointwise, Reduce, Scalar, Strided, row_major
+from graphc.schedule.phases import Phase, phases
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
@@ -29,7 +30,11 @@ MAX_BODY = 256
 #: Distinct arrays that one kernel may read and write.
 MAX_ARRAYS = 40
 #: A longer chain of nodes that wait for a reader begins a group.
-MAX_WAITING = 12
+MAX_WAITING = 32
+#: Elements that make it worth while to look for a loop over as many.
+LARGE = 4096
+#: A backward node may join a forward group that so few groups have followed.
+RECENT = 4
 #: Rows this long are reduced by several threads where there are fewer than MIN_ROWS of them, so
 #: what follows such a reduction is a kernel of its own.
 LONG_ROW = 16384
@@ -80,7 +85,7 @@ class Group:
 
 def fuse(graph: Graph, storage: Storage) -> list[Group]:
     """The groups of a graph's computed nodes, in schedule order."""
-    return _Fusion(storage).run(scalars_first(graph))
+    return _Fusion(storage, phases(graph)).run(scalars_first(graph))
 
 
 def scalars_first(graph: Graph) -> list[Node]:
@@ -96,8 +101,9 @@ def scalars_first(graph: Graph) -> list[Node]:
 
 
 class _Fusion:
-    def __init__(self, storage: Storage):
+    def __init__(self, storage: Storage, phase: Mapping[Node, Phase]):
         self.storage = storage
+        self.phase = phase
         self.groups: list[Group] = []
         self.of: dict[Node, Group] = {}
         #: Nodes that no group has yet, in order, with the length of the chain behind each.
@@ -148,8 +154,10 @@ class _Fusion:
             return
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
-        for candidate in (group, self._latest(node)) if pointwise else ():
-            if candidate is None or candidate.kind is Kind.ALONE:
+        for candidate in self._candidates(node, group) if pointwise else ():
+            if candidate.kind is Kind.ALONE:
+                continue
+            if any(self.of[r.node].order > candidate.order for r in self._made(node)):
                 continue
             level = self._joins(node, candidate)
             if level is not None and self._fits(node, candidate, cost):
@@ -177,14 +185,46 @@ class _Fusion:
         group.arrays.update(node.outputs)
         self.of[node] = group
 
+    def _is_kept(self, source: Node, node: Node) -> bool:
+        """Whether a node behind the turn from forward to backward reads one before it."""
+        return self.phase[source] is Phase.FORWARD and self.phase[node] is not Phase.FORWARD
+
+    def _recent(self, node: Node) -> Group | None:
+        """The group of the forward values that a backward node reads, at the turn itself: there the
+        last forward and the first backward kernel are one.
+        """
+        made = [self.of[root.node] for root in self._made(node)]
+        last = max(made, key=lambda g: g.order, default=None)
+        return last if last is not None and len(self.groups) - last.order <= RECENT else None
+
+    def _candidates(self, node: Node, group: Group | None) -> list[Group]:
+        """The groups that a node may join, best first. One that reads only memory is as well off
+        in any group at hand that goes over the same elements.
+        """
+        latest = self._latest(node)
+        found = [g for g in (group, latest, self._recent(node)) if g is not None]
+        if latest is None and node.types[0].size >= LARGE:
+            found += reversed(self.groups[-RECENT:])
+        return found
+
+    def _made(self, node: Node) -> list[Value]:
+        """The roots of what a node reads that are computed by a group."""
+        return [root for root in self._roots(node) if root.node in self.of]
+
     def _roots(self, node: Node) -> list[Value]:
         places = self.storage.places
         return [places[v].root for v in node.inputs if v in places]
 
     def _latest(self, node: Node, others: Sequence[Node] = ()) -> Group | None:
-        """The last of the groups of what a node (and some others) reads."""
-        roots = [root.node for n in (node, *others) for root in self._roots(n)]
-        groups = [self.of[n] for n in roots if n in self.of]
+        """The last of the groups of what a node (and some others) reads. What the backward pass
+        reads of the forward pass is in memory by then: it does not count.
+        """
+        groups = [
+            self.of[root.node]
+            for n in (node, *others)
+            for root in self._roots(n)
+            if root.node in self.of and not self._is_kept(root.node, n)
+        ]
         return max(groups, key=lambda g: g.order, default=None)
 
     def _fits(self, node: Node, group: Group, cost: int) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from graphc import ops
-from graphc.ir.graph import Op, Value
+from graphc.ir.graph import Op, Value, apply
 from graphc.ops.arithmetic import Add
 from graphc.ops.constant import Constant
+from graphc.ops.families import Elementwise
 from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
@@ -72,6 +73,24 @@ def permute_of_a_concat(op: Permute, x: Value) -> Value | None:
         return None
     parts = [ops.permute(part, op.axes) for part in x.node.inputs]
     return ops.concat(parts, op.axes.index(x.node.op.axis))
+
+
+@law(Permute)
+def permute_of_a_number_and_a_concat(op: Permute, x: Value) -> Value | None:
+    """f(concat(x, y), c)ᵀ = f(concat(x, y)ᵀ, c) for a number c, so that the transposition reaches
+    the parts"""
+    if not isinstance(x.node.op, Elementwise):
+        return None
+    operands = []
+    for value in x.node.inputs:
+        number = filling(value)
+        if number is None and not isinstance(value.node.op, Concat):
+            return None
+        if number is None:
+            operands.append(ops.permute(value, op.axes))
+        else:
+            operands.append(ops.full(tuple(x.shape[a] for a in op.axes), number, value.dtype))
+    return apply(x.node.op, *operands)[0]
 
 
 @law(Slice)

@@ -73,6 +73,14 @@ fires(
     shaped((2, 3), (2, 4), then=lambda *x: ops.permute(ops.concat(x, 1), (1, 0))),
     shaped((2, 3, 1), (4, 3, 1), then=lambda *x: ops.permute(ops.concat(x, 0), (2, 0, 1))),
 )
+fires(
+    laws.permute_of_a_number_and_a_concat,
+    shaped((2, 3), (2, 4), then=lambda *x: ops.permute(ops.add(ops.concat(x, 1), 0.0), (1, 0))),
+)
+silent(
+    laws.permute_of_a_number_and_a_concat,
+    shaped((2, 3), (2, 3), then=lambda x, y: ops.permute(ops.add(x, y), (1, 0))),
+)
 silent(laws.permute_of_a_concat, shaped((2, 3), then=lambda x: ops.permute(x, (1, 0))))
 
 
