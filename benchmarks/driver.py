@@ -29,8 +29,8 @@ TOLERANCE = 1e-4
 class WorkerError(Exception):
     """A worker ended without a reply; carries what it wrote to stderr."""
 
-    def __init__(self, log: str) -> None:
-        super().__init__(log.strip().rpartition("\n")[2] or "ended without a word")
+    def __init__(self, status: int, log: str) -> None:
+        super().__init__(log.strip().rpartition("\n")[2] or f"exit status {status}")
         self.log = log
 
 
@@ -66,9 +66,9 @@ class Worker:
             commands.flush()
         reply = replies.readline()
         if not reply:
-            self._process.wait()
+            status = self._process.wait()
             self._log.seek(0)
-            raise WorkerError(self._log.read())
+            raise WorkerError(status, self._log.read())
         self._signal(signal.SIGSTOP)
         return json.loads(reply)
 

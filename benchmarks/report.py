@@ -75,7 +75,8 @@ class Comparison:
         for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True, min_width=6)
         for r in self.results:
-            table.add_row(r.system, *(self._figures(r) if r.samples else [r.status]))
+            timed = r.status in ("ok", "disagrees")
+            table.add_row(r.system, *(self._figures(r) if timed else [r.status]))
         return table
 
     def notes(self) -> list[str]:
