@@ -1,0 +1,1 @@
+"""Complete trainings, written with the public interface alone."""
