@@ -18,7 +18,7 @@ from graphc.errors import ArgumentError, GraphcError, TraceError
 from graphc.functions.capture import capturing
 from graphc.functions.promotion import as_value
 from graphc.ir.graph import Graph, Value, new_input
-from graphc.ir.site import located
+from graphc.ir.site import located, root
 from graphc.tensor import Tensor
 
 P = ParamSpec("P")
@@ -140,6 +140,7 @@ def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
     return leaves
 
 
+@root
 def trace(
     fn: Callable[P, R],
     *args: Any,

@@ -39,10 +39,12 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
 
 
 def zeros(shape: Any, *, dtype: Any = float32, device: Any = None) -> Tensor:
+    """A shape filled with 0."""
     return full(shape, 0, dtype=dtype or float32)
 
 
 def ones(shape: Any, *, dtype: Any = float32, device: Any = None) -> Tensor:
+    """A shape filled with 1."""
     return full(shape, 1, dtype=dtype or float32)
 
 
@@ -52,19 +54,23 @@ def empty(shape: Any, *, dtype: Any = float32, device: Any = None) -> Tensor:
 
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of x's shape (and dtype) filled with one number."""
     like = as_tensor(x)
     return full(like.shape, fill_value, dtype=dtype or like.dtype)
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of x's shape (and dtype) filled with 0."""
     return full_like(x, 0, dtype=dtype)
 
 
 def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of x's shape (and dtype) filled with 1."""
     return full_like(x, 1, dtype=dtype)
 
 
 def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Zeros of x's shape (and dtype)."""
     return full_like(x, 0, dtype=dtype)
 
 

@@ -128,4 +128,5 @@ class NamespaceInfo:
 
 
 def __array_namespace_info__() -> NamespaceInfo:
+    """Answers about this namespace, for libraries that speak the Array API."""
     return NamespaceInfo()

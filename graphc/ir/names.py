@@ -6,6 +6,7 @@ import ast
 import linecache
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,15 +23,20 @@ def user_names(graph: Graph) -> dict[Value, str]:
     """
     names: dict[Value, str] = {}
     count: dict[str, int] = {}
+    taken: set[str] = set()
 
     def give(value: Value, name: str) -> None:
-        count[name] = count.get(name, 0) + 1
-        names[value] = name if count[name] == 1 else f"{name}_{count[name]}"
+        unique = name
+        while unique in taken:
+            count[name] = count.get(name, 1) + 1
+            unique = f"{name}_{count[name]}"
+        taken.add(unique)
+        names[value] = unique
 
     for value in graph.inputs:
         give(value, value.node.meta.name or value.node.op.attributes())
     written = [n for n in graph.nodes if n.meta.rule is None and n.inputs]
-    for node, following in zip(written, [*written[1:], None], strict=True):
+    for node, following in zip_longest(written, written[1:]):
         name = node.meta.name or _assigned(node, following)
         if name is not None and node.outputs[0] not in names:
             give(node.outputs[0], name)

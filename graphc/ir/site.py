@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import TypeVar
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _EXAMPLES = str(Path(_PACKAGE) / "examples")
@@ -13,6 +15,7 @@ _EXAMPLES = str(Path(_PACKAGE) / "examples")
 _DEPTH = 6
 
 _internal: dict[CodeType, bool] = {}
+_roots: set[CodeType] = set()
 _interned: dict[tuple[str, int, str, Site | None], Site] = {}
 
 
@@ -45,6 +48,17 @@ def is_internal(code: CodeType) -> bool:
     return known
 
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def root(function: F) -> F:
+    """Marks a function of graphc that calls the user's: what called it is not part of the user's
+    program.
+    """
+    _roots.add(function.__code__)  # type: ignore[attr-defined]
+    return function
+
+
 def here() -> Site | None:
     """The innermost line outside graphc, with up to six of the user's calls around it."""
     frame: FrameType | None = sys._getframe(1)
@@ -54,7 +68,10 @@ def here() -> Site | None:
         internal = _internal.get(code)
         if internal is None:
             internal = is_internal(code)
-        if not internal:
+        if internal:
+            if frames and code in _roots:
+                break
+        else:
             frames.append((code.co_filename, frame.f_lineno, code.co_qualname))
             if code.co_name == "<module>":
                 break
