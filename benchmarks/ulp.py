@@ -54,12 +54,14 @@ class Function:
 LOOSE = 1e-13 * 2**52
 #: Those that C's library has under the same name.
 STANDARD = """exp exp2 expm1 log log1p log2 log10 sinh cosh tanh asinh acosh atanh sin cos tan asin
-acos atan erf erfc sqrt floor ceil trunc"""
+acos atan erf erfc"""
 FUNCTIONS = {
     f.name: f
     for f in [
         *(Function(name, name) for name in STANDARD.split()),
-        Function("round", "rint"),
+        *(Function(name, name, 1, 0, 0) for name in ("floor", "ceil", "trunc")),
+        Function("round", "rint", 1, 0, 0),
+        Function("sqrt", "sqrt", 1, 0.5, 0.5),
         Function("sigmoid", "ref_sigmoid"),
         Function("rsqrt", "ref_rsqrt"),
         Function("lgamma", "lgamma", ulp_f32=4, ulp_f64=LOOSE, floor_f64=1),

@@ -104,7 +104,8 @@ GX_INLINE double gx_trunc_f64(double x) {
 /* The next number from x towards y: the bit patterns of either sign are in order of magnitude. */
 GX_INLINE float gx_nextafter_f32(float x, float y) {
     uint32_t u = gx_bits_f32(x);
-    float r = gx_from_bits_f32((x < y) == (x > 0.0f) ? u + 1 : u - 1);
+    uint32_t up = x > 0.0f ? u + 1 : u - 1, down = x > 0.0f ? u - 1 : u + 1;
+    float r = gx_from_bits_f32(x < y ? up : down);
     r = x == 0.0f ? copysignf(0x1p-149f, y) : r;
     r = x == y ? y : r;
     return x != x || y != y ? NAN : r;
@@ -112,7 +113,8 @@ GX_INLINE float gx_nextafter_f32(float x, float y) {
 
 GX_INLINE double gx_nextafter_f64(double x, double y) {
     uint64_t u = gx_bits_f64(x);
-    double r = gx_from_bits_f64((x < y) == (x > 0.0) ? u + 1 : u - 1);
+    uint64_t up = x > 0.0 ? u + 1 : u - 1, down = x > 0.0 ? u - 1 : u + 1;
+    double r = gx_from_bits_f64(x < y ? up : down);
     r = x == 0.0 ? copysign(0x1p-1074, y) : r;
     r = x == y ? y : r;
     return x != x || y != y ? NAN : r;
