@@ -42,68 +42,68 @@
 #define GX_MAGIC_F64 0x1.8p52
 
 GX_INLINE uint32_t gx_bits_f32(float x) {
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  return u;
 }
 
 GX_INLINE float gx_from_bits_f32(uint32_t u) {
-    float x;
-    memcpy(&x, &u, sizeof x);
-    return x;
+  float x;
+  memcpy(&x, &u, sizeof x);
+  return x;
 }
 
 GX_INLINE uint64_t gx_bits_f64(double x) {
-    uint64_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
+  uint64_t u;
+  memcpy(&u, &x, sizeof u);
+  return u;
 }
 
 GX_INLINE double gx_from_bits_f64(uint64_t u) {
-    double x;
-    memcpy(&x, &u, sizeof x);
-    return x;
+  double x;
+  memcpy(&x, &u, sizeof x);
+  return x;
 }
 
 /* 2^n for t = n + GX_MAGIC_F32 and |n| <= 126. */
 GX_INLINE float gx_power_f32(float t) {
-    return gx_from_bits_f32((gx_bits_f32(t) << 23) + (127u << 23));
+  return gx_from_bits_f32((gx_bits_f32(t) << 23) + (127u << 23));
 }
 
 /* 2^n for t = n + GX_MAGIC_F64 and |n| <= 1022. */
 GX_INLINE double gx_power_f64(double t) {
-    return gx_from_bits_f64((gx_bits_f64(t) << 52) + ((uint64_t)1023 << 52));
+  return gx_from_bits_f64((gx_bits_f64(t) << 52) + ((uint64_t)1023 << 52));
 }
 
 /* p * 2^n for t = n + GX_MAGIC_F32: `down` says that n is in [-190, 62], else it is in [-62, 190].
  * Two factors, each a normal number, so that a subnormal result is rounded once and a large one
  * overflows only where it must. */
 GX_INLINE float gx_scale_f32(float p, float t, int down) {
-    return p * gx_power_f32(t + (down ? 64.0f : -64.0f)) * (down ? 0x1p-64f : 0x1p64f);
+  return p * gx_power_f32(t + (down ? 64.0f : -64.0f)) * (down ? 0x1p-64f : 0x1p64f);
 }
 
 /* As gx_scale_f32, with n in [-1534, 510] or [-510, 1534]. */
 GX_INLINE double gx_scale_f64(double p, double t, int down) {
-    return p * gx_power_f64(t + (down ? 512.0 : -512.0)) * (down ? 0x1p-512 : 0x1p512);
+  return p * gx_power_f64(t + (down ? 512.0 : -512.0)) * (down ? 0x1p-512 : 0x1p512);
 }
 
 /* (a + b) - s for s = a + b rounded, exactly (Knuth's TwoSum). */
 GX_INLINE double gx_sum_error_f64(double a, double b, double s) {
-    double t = s - a;
-    return (a - (s - t)) + (b - t);
+  double t = s - a;
+  return (a - (s - t)) + (b - t);
 }
 
 /* a*b - p for p = a*b rounded, exactly, unless it underflows; without a fused multiply-add by
  * splitting into halves of 26 bits, for |a| and |b| below 2^996 (Dekker, Veltkamp). */
 GX_INLINE double gx_product_error_f64(double a, double b, double p) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
-    return fma(a, b, -p);
+  return fma(a, b, -p);
 #else
-    double a1 = a * 0x1.0000002p27, b1 = b * 0x1.0000002p27;
-    a1 = a1 - (a1 - a);
-    b1 = b1 - (b1 - b);
-    double a2 = a - a1, b2 = b - b1;
-    return ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2;
+  double a1 = a * 0x1.0000002p27, b1 = b * 0x1.0000002p27;
+  a1 = a1 - (a1 - a);
+  b1 = b1 - (b1 - b);
+  double a2 = a - a1, b2 = b - b1;
+  return ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2;
 #endif
 }
 
