@@ -10,7 +10,6 @@ from graphc.ir.expr import Const, Expr, Load, Var, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Let, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
-from graphc.schedule.fuse import reduction_order
 from graphc.schedule.kernels import Kernel, PointKernel, reduction_axes, refine
 from graphc.schedule.storage import Role
 
@@ -254,7 +253,7 @@ class Points:
             return self.load(place.root, self.offset(strides, place.strided.offset))
         ordered = reduction_axes(spec, Strided.contiguous(value.shape))
         at = self.coordinates(ordered.shape, kernel.dims)
-        order = reduction_order(len(value.shape), spec.axes)
+        order = spec.order(len(value.shape))
         return self.free(value, tuple(at[order.index(a)] for a in range(len(value.shape))))
 
     def load(self, root: Value, offset: Expr) -> Expr:

@@ -6,6 +6,7 @@ new operator needs no change outside its own class.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -91,11 +92,32 @@ class Pointwise(Spec):
 @dataclass(frozen=True, slots=True)
 class Reduce(Spec):
     """Folds `axes` of the one input with the runtime's reduction `kind` (sum, prod, max, min,
-    argmax, argmin); the axes disappear. The order of the fold is that of runtime/reduce.h.
+    argmax, argmin, any, all); the axes disappear. The order of the fold is that of
+    runtime/reduce.h. A fold that is `whole` cannot be put together from those of parts.
     """
 
     kind: str
     axes: tuple[int, ...]
+    whole: bool = False
+
+    def order(self, ndim: int) -> tuple[int, ...]:
+        """Axes in the order outer, reduced, inner. Inner are the kept axes behind the last reduced
+        one; a whole fold has none.
+        """
+        last = ndim if self.whole else max(self.axes)
+        outer = [a for a in range(last) if a not in self.axes]
+        return (*outer, *self.axes, *range(last + 1, ndim))
+
+    def extents(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """The product of the outer, of the reduced and of the inner axes' extents."""
+        sizes = [shape[a] for a in self.order(len(shape))]
+        reduced = math.prod(shape[a] for a in self.axes)
+        inner = 1 if self.whole else math.prod(shape[max(self.axes) + 1 :])
+        outer = math.prod(sizes[: len(sizes) - len(self.axes) - self._inner_axes(len(shape))])
+        return outer, reduced, inner
+
+    def _inner_axes(self, ndim: int) -> int:
+        return 0 if self.whole else ndim - 1 - max(self.axes)
 
 
 @dataclass(frozen=True, slots=True)

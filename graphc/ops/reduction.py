@@ -234,6 +234,9 @@ class ArgExtremum(Discrete, Reduction):
             raise ShapeError(located(f"{self.name}({x}): one axis required, got {self.axes}"))
         return (super().infer(x)[0].with_dtype(int64),)
 
+    def spec(self, x: TensorType) -> Reduce:
+        return Reduce(self.kind, self.axes, whole=True)
+
 
 class Argmax(ArgExtremum):
     name = "argmax"

@@ -59,7 +59,8 @@ class Level(Enum):
 class Group:
     """Nodes computed together over `size` elements.
 
-    `row`: length of a row where the group reduces rows, of which there are `rows`. `columns`: (outer, reduced, inner) extents
+    `row`: length of a row where the group reduces rows, of which there are `rows`; with `whole`
+    each has to be folded in one piece. `columns`: (outer, reduced, inner) extents
     where it sums over leading axes. `cuts`: the strides at which some member's axes meet.
     """
 
@@ -72,6 +73,7 @@ class Group:
     level: dict[Node, Level] = field(default_factory=dict)
     row: int | None = None
     rows: int = 1
+    whole: bool = False
     columns: tuple[int, int, int] | None = None
     cost: int = 0
     arrays: set[Value] = field(default_factory=set)
@@ -248,6 +250,8 @@ class _Fusion:
         within = [v for v in node.inputs if self._base(v) in group.level]
         if within and not isinstance(self.storage.spec[node], Scalar):
             return None
+        if group.columns and any(group.level[self._base(v)] is Level.ROW for v in within):
+            return None
         for value in within:
             have = self._access(value, group)
             if have is None or not _matches(shape, have, wanted, group.row):
@@ -281,10 +285,10 @@ class _Fusion:
 
     def _place_reduce(self, node: Node, spec: Reduce, latest: Group | None) -> None:
         value = node.inputs[0]
-        outer, reduced, inner = split_axes(value.shape, spec.axes)
+        outer, reduced, inner = spec.extents(value.shape)
         within = latest is not None and self._base(value) in latest.level
         if latest is not None and within and latest.size == value.type.size and latest.size:
-            canonical = is_canonical(value.shape, spec.axes)
+            canonical = is_canonical(spec, value.shape)
             access = self._access(value, latest)
             joins = (
                 canonical
@@ -298,8 +302,9 @@ class _Fusion:
             if joins and cuts is not None:
                 row_like = inner == 1
                 free = latest.row is None and latest.columns is None
-                if row_like and latest.kind is Kind.LOOPS and (free or latest.row == reduced):
-                    latest.row, latest.rows = reduced, outer
+                alike = latest.row == reduced and latest.whole == spec.whole
+                if row_like and latest.kind is Kind.LOOPS and (free or alike):
+                    latest.row, latest.rows, latest.whole = reduced, outer, spec.whole
                     self._add(latest, node, Level.ROW, cuts | {reduced}, 1)
                     return
                 extents = (outer, reduced, inner)
@@ -308,10 +313,10 @@ class _Fusion:
                     self._add(latest, node, Level.ROW, cuts, 1)
                     return
         kind = Kind.LOOPS if inner == 1 else Kind.COLUMNS
-        shape = tuple(value.shape[a] for a in reduction_order(value.type.ndim, spec.axes))
+        shape = tuple(value.shape[a] for a in spec.order(value.type.ndim))
         group = Group(len(self.groups), kind, shape, math.prod(shape), shape_cuts(shape))
         if inner == 1:
-            group.row, group.rows = reduced, outer
+            group.row, group.rows, group.whole = reduced, outer, spec.whole
         else:
             group.columns = (outer, reduced, inner)
         self.groups.append(group)
@@ -320,7 +325,7 @@ class _Fusion:
 
 def is_split_row(group: Group) -> bool:
     """Whether several threads share a row of a group's reductions: a function of shape alone."""
-    return group.row is not None and group.row >= LONG_ROW and group.rows < MIN_ROWS
+    return not group.whole and group.row is not None and group.row >= LONG_ROW and group.rows < MIN_ROWS
 
 
 def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:
@@ -362,25 +367,7 @@ def _matches(shape: tuple[int, ...], have: Strided, wanted: Level, row: int | No
     return True
 
 
-def split_axes(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int, int]:
-    """Extents (outer, reduced, inner) of a reduction: inner are the kept axes behind the last
-    reduced one.
-    """
-    last = max(axes)
-    reduced = math.prod(shape[a] for a in axes)
-    inner = math.prod(shape[last + 1 :])
-    outer = math.prod(n for a, n in enumerate(shape[:last]) if a not in axes)
-    return outer, reduced, inner
-
-
-def reduction_order(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes in the order outer, reduced, inner."""
-    last = max(axes)
-    outer = [a for a in range(last) if a not in axes]
-    return (*outer, *axes, *range(last + 1, ndim))
-
-
-def is_canonical(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
-    order = reduction_order(len(shape), axes)
-    moved = [a for a in order if shape[a] != 1]
+def is_canonical(spec: Reduce, shape: tuple[int, ...]) -> bool:
+    """Whether a reduction's axes already are in the order outer, reduced, inner."""
+    moved = [a for a in spec.order(len(shape)) if shape[a] != 1]
     return moved == sorted(moved)

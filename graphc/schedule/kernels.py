@@ -8,7 +8,7 @@ from functools import cached_property
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Nest, Reduce, Scalar, Strided
-from graphc.schedule.fuse import Group, Kind, Level, is_split_row, reduction_order
+from graphc.schedule.fuse import Group, Kind, Level, is_split_row
 from graphc.schedule.storage import Place, Storage
 from graphc.schedule.tiles import Tiling, choose_tiling, round_up
 
@@ -155,7 +155,7 @@ class PointKernel(Kernel):
 
 def reduction_axes(spec: Reduce, strided: Strided) -> Strided:
     """The operand of a reduction with its axes in the order outer, reduced, inner."""
-    order = reduction_order(len(strided.shape), spec.axes)
+    order = spec.order(len(strided.shape))
     return Strided(
         tuple(strided.shape[a] for a in order),
         tuple(strided.strides[a] for a in order),

@@ -113,7 +113,7 @@ class RowPlan:
     def _keep(self, node: Node) -> None:
         if node in self.buffers:
             return
-        dtype = node.types[0].dtype
+        dtype = (node.inputs[0] if self.is_fold(node) else node.outputs[0]).dtype
         length = self.row_length
         size = -(-length * dtype.itemsize // 64) * 64
         local = size <= LOCAL_BYTES and self._local + size <= LOCAL_TOTAL

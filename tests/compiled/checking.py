@@ -1,0 +1,89 @@
+"""Compiled steps held against the NumPy reference, for any number of threads, and their arenas
+against the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import graphc as gx
+from graphc import tree
+from graphc.schedule import arena
+
+
+def compiled(fn: Callable, *args: Any, threads: int = 1, **options: Any) -> Any:
+    return gx.compile(fn, *args, threads=threads, **options)
+
+
+def assert_same(got: Any, want: Any, tolerance: float = 2e-5, what: str = "") -> None:
+    """Leaf by leaf: equal structure, dtype, shape; floats within a tolerance relative to the
+    largest element, everything else exactly.
+    """
+    got_leaves, got_tree = tree.flatten(got)
+    want_leaves, want_tree = tree.flatten(want)
+    assert got_tree == want_tree
+    for k, (a, b) in enumerate(zip(got_leaves, want_leaves, strict=True)):
+        a, b = np.asarray(a), np.asarray(b)
+        message = f"{what} result {k}"
+        assert a.dtype == b.dtype, message
+        assert a.shape == b.shape, message
+        if a.dtype.kind == "f" and a.size:
+            finite = np.abs(b[np.isfinite(b)])
+            scale = max(1.0, float(finite.max(initial=0.0)))
+            if a.dtype == np.float64:
+                tolerance = min(tolerance, 1e-12)
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale, err_msg=message)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=message)
+
+
+def assert_bits(a: Any, b: Any) -> None:
+    for x, y in zip(tree.leaves(a), tree.leaves(b), strict=True):
+        x, y = np.asarray(x), np.asarray(y)
+        assert x.dtype == y.dtype
+        assert x.tobytes() == y.tobytes()
+
+
+def check(fn: Callable, *args: Any, threads: Sequence[int] = (1, 3), tolerance: float = 2e-5) -> Any:
+    """Compiles a function for several thread counts: results agree with the reference, agree with
+    one another to the bit, and the arenas are sound. Gives the last lowered step.
+    """
+    traced = gx.trace(fn, *args)
+    want = traced.evaluate(*args)
+    results, lowered = [], None
+    for count in threads:
+        lowered = traced.lower(threads=count)
+        check_plan(lowered)
+        results.append(lowered.compile()(*args))
+        assert_same(results[-1], want, tolerance, f"{count} threads,")
+    for other in results[1:]:
+        assert_bits(results[0], other)
+    return lowered
+
+
+def check_plan(lowered: Any) -> None:
+    """Replays the arena's plan: no two buffers that are live together overlap."""
+    buffers = lowered.program.arena_buffers
+    lifetimes = [arena.Lifetime(b.nbytes, b.first, b.last) for b in buffers]
+    arena.check(lifetimes, lowered.program.plan)
+
+
+def touched_bytes(lowered: Any, args: Sequence[Any]) -> int:
+    """How much of the arena a step writes, measured: the step runs twice from the same state, with
+    the arena filled by one pattern, then by another. What keeps both was not touched.
+    """
+    step = lowered.compile()
+    size = lowered.program.plan.peak
+    memory = step._frame.arena
+    start = -memory.__array_interface__["data"][0] % 64
+    view = memory[start : start + size]
+    kept = np.ones(size, bool)
+    for pattern in (0x5A, 0xC3):
+        view[:] = pattern
+        step(*tree.map(lambda x: np.array(x), list(args)))
+        kept &= view == pattern
+    touched = np.flatnonzero(~kept)
+    return 0 if touched.size == 0 else int(-(-(touched[-1] + 1) // 64) * 64)
