@@ -125,12 +125,16 @@ class Cache:
         return CacheContents(self.directory, len(groups), size, self.limit)
 
     def clear(self) -> CacheContents:
-        """Removes everything and tells what there was. Libraries that are loaded stay usable."""
+        """Removes everything but builds at work, and tells what there was.
+
+        Libraries that are loaded stay usable.
+        """
         contents = self.show()
         with self._explained("clear the cache"):
             for group in self._groups():
                 group.remove()
-            for folder in (self._work, self._failed, self.tools):
+            self._sweep(keep="")
+            for folder in (self._failed, self.tools):
                 for path in folder.iterdir():
                     shutil.rmtree(path, ignore_errors=True)
         return contents

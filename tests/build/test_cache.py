@@ -261,6 +261,14 @@ def test_show_and_clear(cache_folder: Path) -> None:
     assert [p for p in cache_folder.rglob("*") if not p.is_dir() or p.parent != cache_folder] == []
 
 
+def test_clearing_spares_builds_at_work(cache_folder: Path) -> None:
+    def build(path: Path) -> None:
+        Cache.default().clear()
+        path.write_bytes(b"product")
+
+    assert Cache.default().get_or_build(KEY, build).read_bytes() == b"product"
+
+
 BUILDER = """
 import os, sys, time
 from pathlib import Path

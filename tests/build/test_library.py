@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +173,36 @@ def test_an_entry_cleared_between_finding_and_opening_is_built_again(
     library = load(PLUS_ONE, "int f(int);")
     assert cleared
     assert library.lib.f(41) == 42
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux's /proc")
+def test_an_interrupt_ends_the_compiler(
+    script: Callable[..., Path], tmp_path: Path, cache_folder: Path
+) -> None:
+    pids = tmp_path / "pids"
+    fake = script(
+        f'case "$*" in *-dM*) exec "{find().command[0]}" "$@";; esac\n'
+        f'echo $$ >> "{pids}"; exec sleep 1000'
+    )
+    code = f"from graphc.build.library import load, Unit; load([Unit({PLUS_ONE!r})] * 2, '')"
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path, "CC": str(fake)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not pids.exists() or not pids.read_text().endswith("\n"):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    for pid in pids.read_text().split():
+        assert not Path(f"/proc/{pid}").exists()
+    assert list(cache_folder.glob("work/*")) == []
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can mount")
