@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "transforms",
         "tree",
     ),
-    ("inspect", "export", "examples", "cli"),
+    ("inspect", "export", "examples", "commands", "cli"),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 

@@ -51,8 +51,7 @@ def load(folder: Path | None = None) -> Corpus:
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root)
         if _LEFT_OUT.isdisjoint(name.parts):
-            # Names of files vary with the installation, as "_sysconfigdata__linux_x86_64" does; text
-            # that is not UTF-8 (a file that is there to show one that is not) has replacements.
+            # Some files are there to show that a source need not be UTF-8.
             text = path.read_text(encoding="utf-8", errors="replace")
             parts[_validates(name.as_posix())].append(text)
     training, validation = "".join(parts[False]), "".join(parts[True])
