@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -97,16 +98,18 @@ class CustomVjp(Op):
 class custom_vjp:  # a decorator, named like a function
     """`fn` with a derivative of the user's own, as in JAX.
 
-    `f = custom_vjp(fn)`, then `f.defvjp(fwd, bwd)`: `fwd(*args) -> (result, saved)` computes the
-    result and a pytree of what the derivative needs; `bwd(saved, g) -> (cotangent per argument)`
-    gives the derivative, None standing for zero. Arguments that are tensors or arrays can be
-    differentiated by; others are passed as they are. What bwd computes is ordinary graph, so the
-    gradient can be differentiated again; forward mode transposes it.
+    `f = custom_vjp(fn)`, then `f.defvjp(fwd, bwd)`. `fwd(*args) -> (result, saved)` computes the
+    result and a pytree of what the derivative needs; a call of f inside it is a call of fn.
+    `bwd(saved, g) -> (cotangent per argument)` gives the derivative, None standing for zero.
+    Arguments that are tensors or arrays can be differentiated by; others are passed as they are.
+    What bwd computes is ordinary graph, so the gradient can be differentiated again; forward mode
+    transposes it.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
         self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+        self._running = threading.local()
         update_wrapper(self, fn)
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
@@ -116,9 +119,15 @@ class custom_vjp:  # a decorator, named like a function
         name = getattr(self.fn, "__name__", "custom_vjp")
         if self._rules is None:
             raise TraceError(located(f"{name}: custom_vjp needs {name}.defvjp(fwd, bwd)"))
+        if getattr(self._running, "fwd", False):
+            return self.fn(*args)
         fwd, bwd = self._rules
         arguments = _Parts(args)
-        answer = fwd(*arguments.rebuilt(arguments.values))
+        self._running.fwd = True
+        try:
+            answer = fwd(*arguments.rebuilt(arguments.values))
+        finally:
+            self._running.fwd = False
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise TraceError(located(f"{name}: fwd returns (result, saved)"))
         result = _Parts(answer[0], everything=True)

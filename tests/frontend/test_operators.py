@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 X = RNG.uniform(0.5, 3, (3, 4)).astype(np.float32)
 Y = RNG.uniform(0.5, 3, (3, 4)).astype(np.float32)
 ROW = RNG.uniform(0.5, 3, 4).astype(np.float32)
-I = RNG.integers(-7, 8, (3, 4)).astype(np.int32)
+N = RNG.integers(-7, 8, (3, 4)).astype(np.int32)
 J = RNG.integers(1, 5, (3, 4)).astype(np.int32)
 
 
@@ -41,23 +41,23 @@ def test_binary_operators_of_floats(op):
 
 @pytest.mark.parametrize("op", [*WHOLE, *BITS, *ORDER])
 def test_binary_operators_of_integers(op):
-    expected = op(I, J)
-    np.testing.assert_array_equal(run(op, I, J), expected)
-    np.testing.assert_array_equal(run(lambda t: op(t, 3), I), op(I, 3))
+    expected = op(N, J)
+    np.testing.assert_array_equal(run(op, N, J), expected)
+    np.testing.assert_array_equal(run(lambda t: op(t, 3), N), op(N, 3))
     np.testing.assert_array_equal(run(lambda t: op(3, t), J), op(3, J))
-    assert run(op, I, J).dtype == expected.dtype
+    assert run(op, N, J).dtype == expected.dtype
 
 
 @pytest.mark.parametrize("op", [operator.and_, operator.or_, operator.xor])
 def test_bitwise_operators_of_bools_are_logical(op):
-    np.testing.assert_array_equal(run(op, I > 0, J > 2), op(I > 0, J > 2))
+    np.testing.assert_array_equal(run(op, N > 0, J > 2), op(N > 0, J > 2))
 
 
 @pytest.mark.parametrize("op", [operator.neg, operator.pos, operator.abs, round])
 def test_unary_operators(op):
     np.testing.assert_array_equal(run(op, -X), op(-X) if op is not round else np.rint(-X))
-    np.testing.assert_array_equal(run(operator.invert, I), ~I)
-    np.testing.assert_array_equal(run(operator.invert, I > 0), ~(I > 0))
+    np.testing.assert_array_equal(run(operator.invert, N), ~N)
+    np.testing.assert_array_equal(run(operator.invert, N > 0), ~(N > 0))
 
 
 @pytest.mark.parametrize("exponent", [2, 3, 5, 8, -1, -2, 0.5, 1, 0, 2.0, -0.5, 9, 1.7])
@@ -72,9 +72,9 @@ def test_small_powers_are_products():
 
 
 def test_divmod_and_matmul():
-    quotient, remainder = run(divmod, I, J)
-    np.testing.assert_array_equal(quotient, I // J)
-    np.testing.assert_array_equal(remainder, I % J)
+    quotient, remainder = run(divmod, N, J)
+    np.testing.assert_array_equal(quotient, N // J)
+    np.testing.assert_array_equal(remainder, N % J)
     np.testing.assert_allclose(run(lambda a, b: a @ b.T, X, Y), X @ Y.T, rtol=1e-6)
     np.testing.assert_allclose(run(lambda a: ROW @ a.T, X), ROW @ X.T, rtol=1e-6)
 
@@ -125,7 +125,7 @@ def test_numpy_scalars_on_either_side():
             result = run(fn, X)
             assert result.dtype == np.float32
             np.testing.assert_array_equal(result, fn(X).astype(np.float32))
-    assert run(lambda t: t * np.int64(3), I).dtype == np.int32
+    assert run(lambda t: t * np.int64(3), N).dtype == np.int32
 
 
 def test_attributes_and_copies():

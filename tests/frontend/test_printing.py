@@ -83,10 +83,8 @@ def test_short_names_of_inputs():
 def test_diff_shows_what_came_and_went():
     before = traced().graph
     assert before.diff(before) == ""
-    kept = [n for n in before.nodes if n.op.name == "tanh"][0]
-    after = before.map(
-        lambda node, inputs: [ops.sigmoid(inputs[0])] if node is kept else None
-    )
+    kept = next(n for n in before.nodes if n.op.name == "tanh")
+    after = before.map(lambda node, inputs: [ops.sigmoid(inputs[0])] if node is kept else None)
     lines = before.diff(after).splitlines()
     assert re.fullmatch(r"\d+ nodes -> \d+ nodes", lines[0])
     changed = [line for line in lines[1:] if "tanh(" in line or "sigmoid(" in line]
