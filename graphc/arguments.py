@@ -70,8 +70,10 @@ def _as_array(x: Any, leaf: Leaf) -> np.ndarray:
 def _number(x: Any, leaf: Leaf) -> np.ndarray:
     """A Python number as a 0-d array of the leaf's dtype; it may not change kind on the way."""
     kinds = {bool: "b", int: "iu", float: "f"}
-    python = bool if isinstance(x, (bool, np.bool_)) else (
-        int if isinstance(x, (int, np.integer)) else float
+    python = (
+        bool
+        if isinstance(x, (bool, np.bool_))
+        else (int if isinstance(x, (int, np.integer)) else float)
     )
     kind = leaf.type.dtype.kind
     if kind not in kinds[python] and not (python is int and kind == "f"):

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import numpy as np
-
-from graphc import arguments, tree
+from graphc import tree
 from graphc.build import cpu
 from graphc.build.library import Library
 from graphc.build.library import Unit as CUnit
 from graphc.build.library import load as load_library
-from graphc.build.pool import check_status, check_threads, runtime
+from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
 from graphc.errors import ArgumentError
+from graphc.frame import Frame
 from graphc.ir.graph import Graph, Node
 from graphc.passes.pipeline import Stage, optimize
+from graphc.profile import Profile, summarize
 from graphc.schedule.program import Program, schedule
 from graphc.schedule.remat import rebuild
 from graphc.trace import Signature, Traced, trace
@@ -33,6 +33,11 @@ _CDEF = """
 int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
 """
 
+
+_PROFILE_CDEF = """
+int graphc_profile(void *const *in, void *const *out, void *arena, const void *runtime,
+                   int64_t *times);
+"""
 
 #: Headers of the C library that generated code may use directly.
 _HEADERS = ("#include <math.h>", "#include <stdint.h>", "#include <string.h>")
@@ -58,7 +63,9 @@ class KernelInfo:
         return f"<Kernel {self.name}: {ops}; {self.flops} flops, {self.bytes} bytes>"
 
 
-def lower(traced: Traced[P, R], *, target: str = "native", threads: int | None = None) -> Lowered[P, R]:
+def lower(
+    traced: Traced[P, R], *, target: str = "native", threads: int | None = None
+) -> Lowered[P, R]:
     """Optimizes a traced step, plans its memory and writes its C; needs no C compiler.
 
     `target`: "native", "generic", "x86-64-v2", "-v3", "-v4" or "aarch64". `threads`: how many
@@ -150,15 +157,18 @@ class Lowered(Generic[P, R]):
 
         Raises CompilerError and CacheError.
         """
-        texts = c_unit.translation_units(self.unit, _runtime_for, _FILES * cpu.cores())
-        library = load_library([CUnit(t) for t in texts], _CDEF, target=self.target)
-        return Compiled(self, library)
+        return Compiled(self, _load(self.unit, _CDEF, self.target))
 
     def __repr__(self) -> str:
         return (
             f"<Lowered {self.signature.name}: {len(self.program.kernels)} kernels,"
             f" arena {self.program.plan.peak} bytes, {self.threads} threads>"
         )
+
+
+def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
+    texts = c_unit.translation_units(unit, _runtime_for, _FILES * cpu.cores())
+    return load_library([CUnit(t) for t in texts], cdef, target=target)
 
 
 def _runtime_for(text: str) -> str:
@@ -186,8 +196,11 @@ class Compiled(Generic[P, R]):
     def __init__(self, lowered: Lowered[P, R], library: Library):
         self.lowered = lowered
         self._library = library
-        self._frame = _Frame(lowered, library)
+        self._frame = self._new_frame()
         self._lock = threading.Lock()
+
+    def _new_frame(self) -> Frame:
+        return Frame(self.lowered.program, self.lowered.signature, self._library)
 
     @property
     def library_path(self) -> str:
@@ -209,88 +222,21 @@ class Compiled(Generic[P, R]):
         """
         if kwargs:
             raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
-        return _Frame(self.lowered, self._library).bound(args)
+        return self._new_frame().bound(args)
+
+    def profile(self, *args: P.args, runs: int = 20) -> Profile:
+        """Runs the step with a clock between kernels, in a build of its own: this one carries
+        nothing of it. Donated arrays are left as they are. Raises ArgumentError.
+        """
+        if runs < 1:
+            raise ArgumentError(f"profile: at least one run is required, got {runs}")
+        lowered = self.lowered
+        library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
+        frame = Frame(lowered.program, lowered.signature, library)
+        return summarize(lowered.kernels, frame.timed(args, len(lowered.kernels), runs))
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
-
-
-class _Frame:
-    """Memory for one running step: the arena and the tables of addresses."""
-
-    def __init__(self, lowered: Lowered, library: Library):
-        self.signature = lowered.signature
-        self.library = library
-        self.ffi = library.ffi
-        self.step = library.lib.graphc_step
-        program = lowered.program
-        graph = program.graph
-        self.arena, self.arena_address = _aligned(self.ffi, program.plan.peak)
-        self.inputs = self.ffi.new("void *[]", max(1, len(graph.inputs)))
-        self.outputs = self.ffi.new("void *[]", max(1, len(graph.outputs)))
-        self.threads = program.threads
-        self.runtime = runtime().handle if program.threads > 1 else self.ffi.NULL
-        self.donor = {j: i for i, j in self.signature.donated}
-        self.fresh = [
-            (j, leaf.type.shape, leaf.type.dtype.numpy)
-            for j, leaf in enumerate(self.signature.results)
-            if j not in self.donor
-        ]
-        count = len(self.signature.arguments)
-        for k, array in enumerate(self.signature.hidden):
-            self.inputs[count + k] = self._address(array)
-
-    def _address(self, array: np.ndarray) -> Any:
-        return self.ffi.from_buffer(array)
-
-    def _prepare(self, args: Sequence[Any]) -> tuple[list[np.ndarray], list[Any]]:
-        """Fills the tables; gives what must stay alive, and the results as they will be."""
-        arrays = arguments.check_arguments(self.signature, args)
-        results: list[Any] = [None] * len(self.signature.results)
-        if self.donor:
-            given = arguments.given_leaves(self.signature, args)
-            for j, i in self.donor.items():
-                results[j] = given[i]
-        for i, array in enumerate(arrays):
-            self.inputs[i] = self._address(array)
-        for j, shape, dtype in self.fresh:
-            results[j] = array = np.empty(shape, dtype)
-            self.outputs[j] = self._address(array)
-        return arrays, results
-
-    def _run(self) -> None:
-        status = self.step(self.inputs, self.outputs, self.arena_address, self.runtime)
-        if status:
-            check_status(status, self.threads)
-
-    def call(self, args: Sequence[Any]) -> Any:
-        _alive, results = self._prepare(args)
-        self._run()
-        return tree.unflatten(self.signature.out_tree, results)
-
-    def bound(self, args: Sequence[Any]) -> Callable[[], Any]:
-        alive, results = self._prepare(args)
-        result = tree.unflatten(self.signature.out_tree, results)
-        step, inputs, outputs = self.step, self.inputs, self.outputs
-        arena, pool, threads = self.arena_address, self.runtime, self.threads
-        lock = threading.Lock()
-
-        def bound_step() -> Any:
-            with lock:
-                status = step(inputs, outputs, arena, pool)
-            if status:
-                check_status(status, threads)
-            return result
-
-        bound_step.keeps = (self, alive)  # type: ignore[attr-defined]
-        return bound_step
-
-
-def _aligned(ffi: Any, size: int) -> tuple[Any, Any]:
-    """Memory aligned to 64 bytes, and its address; it lives as long as the first of the two."""
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.__array_interface__["data"][0] % 64
-    return memory, ffi.from_buffer(memory[start:])
 
 
 def compile(
@@ -334,9 +280,7 @@ class Jitted(Generic[P, R]):
         given = (self._static,) if isinstance(self._static, int) else self._static
         static = {k % len(args) for k in given} if args else set()
         leaves, treedef = tree.flatten([x for k, x in enumerate(args) if k not in static])
-        types = tuple(
-            (x.shape, str(x.dtype)) if hasattr(x, "shape") else type(x) for x in leaves
-        )
+        types = tuple((x.shape, str(x.dtype)) if hasattr(x, "shape") else type(x) for x in leaves)
         return treedef, types, tuple(args[k] for k in sorted(static))
 
 

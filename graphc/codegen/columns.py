@@ -195,7 +195,9 @@ class _Generator:
 
             body.append(Declare(total, fold_unit(kind, dtype)))
             body.append(
-                For(block, index(0), index(blocks), [Assign(total, fold_step(kind, total, element))])
+                For(
+                    block, index(0), index(blocks), [Assign(total, fold_step(kind, total, element))]
+                )
             )
             body.append(self._result(fold, outer, column, total))
         points.leave()

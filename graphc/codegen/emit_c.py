@@ -88,7 +88,9 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
         case For(var, begin, end, body, step):
             name = var.name
             advance = f"{name}++" if step == 1 else f"{name} += {step}"
-            head = f"for (int64_t {name} = {expression(begin)}; {name} < {expression(end)}; {advance})"
+            head = (
+                f"for (int64_t {name} = {expression(begin)}; {name} < {expression(end)}; {advance})"
+            )
             yield from _braced(pad + head, body, depth)
         case If(condition, body, otherwise):
             yield from _braced(f"{pad}if ({expression(condition)})", body, depth)
@@ -141,8 +143,10 @@ def address(base: str, offset: Expr) -> str:
     """`base + offset` as a pointer."""
     if isinstance(offset, Const) and offset.value == 0:
         return base
-    return f"{base} + {_print(offset, _PRECEDENCE['+'] + 1)}" if _is_sum(offset) else (
-        f"{base} + {expression(offset)}"
+    return (
+        f"{base} + {_print(offset, _PRECEDENCE['+'] + 1)}"
+        if _is_sum(offset)
+        else (f"{base} + {expression(offset)}")
     )
 
 

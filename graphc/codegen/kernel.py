@@ -63,7 +63,9 @@ def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0)
     from graphc.codegen.emit_c import address
 
     start = address("work", at)
-    return Pointer(name, dtype, f"({dtype.c} *)({start})" if " " in start else f"({dtype.c} *)work", index(0))
+    return Pointer(
+        name, dtype, f"({dtype.c} *)({start})" if " " in start else f"({dtype.c} *)work", index(0)
+    )
 
 
 def grain(cost_per_unit: int) -> int:
@@ -128,7 +130,9 @@ def plain_loop(
     return inner
 
 
-def merged_axes(kernel: PointKernel, first: int, last: int, positional: bool) -> list[tuple[int, int]]:
+def merged_axes(
+    kernel: PointKernel, first: int, last: int, positional: bool
+) -> list[tuple[int, int]]:
     """Runs of refined axes that one loop can count: all accesses lie evenly over a run. Where a
     member's value depends on its position every axis has its own counter.
     """
@@ -184,7 +188,13 @@ def store(points: Points, value: Value, expr: Expr) -> Store:
 
 
 def local_or_work(
-    name: str, dtype: DType, length: int, local: bool, body: list[Stmt], offset: int, per_thread: int
+    name: str,
+    dtype: DType,
+    length: int,
+    local: bool,
+    body: list[Stmt],
+    offset: int,
+    per_thread: int,
 ) -> None:
     """Declares a row buffer: a local array, or the thread's part of the workspace."""
     if local:

@@ -268,9 +268,7 @@ class _Generator:
         del runs
         for fold in step.folds:
             pointer = self._fold_pointer(fold, None if self._has_buffer(fold) else begin)
-            inner.append(
-                Store(partials[fold], number, self._fold_call(fold, pointer, end - begin))
-            )
+            inner.append(Store(partials[fold], number, self._fold_call(fold, pointer, end - begin)))
         points.leave()
         points.axes.clear()
         self.body.append(Barrier())
@@ -322,7 +320,9 @@ class _Generator:
             from graphc.codegen.emit_c import address
 
             pointer = address(partial, start)
-            total = call(f"gx_{spec.kind}_{dtype.suffix}", dtype, Var(INDEX, pointer), index(chunks))
+            total = call(
+                f"gx_{spec.kind}_{dtype.suffix}", dtype, Var(INDEX, pointer), index(chunks)
+            )
             return self.points.bind(total, "r", self.points.depth)
         total_var = Var(float64, self.names.fresh("total"))
         inner.append(Declare(total_var, const(0 if operator == "+" else 1, float64)))
@@ -331,5 +331,3 @@ class _Generator:
         step = total_var + element if operator == "+" else total_var * element
         inner.append(For(counter, index(0), index(chunks), [Assign(total_var, step)]))
         return self.points.bind(cast(total_var, dtype), "r", self.points.depth)
-
-

@@ -144,7 +144,9 @@ class _Generator:
         array, (down, across), offset = self._operand(self.right)
         source = offset + self.k0 * down + self.n0 * across
         if not self.shares:
-            self._pack(body, "panel", self.n_size, self.k_size, array, source, across, down, t.columns)
+            self._pack(
+                body, "panel", self.n_size, self.k_size, array, source, across, down, t.columns
+            )
             return
         share = self.names.fresh("part")
         grain = t.columns * max(1, (1 << 13) // max(1, t.columns * min(self.k, t.depth)))
@@ -168,8 +170,13 @@ class _Generator:
             Do(
                 f"gx_pack_{_pack_suffix(self.dtype.suffix)}",
                 (
-                    extent, depth, address(array, source), index(extent_stride),
-                    index(depth_stride), index(width), target,
+                    extent,
+                    depth,
+                    address(array, source),
+                    index(extent_stride),
+                    index(depth_stride),
+                    index(width),
+                    target,
                 ),  # fmt: skip
             )
         )
@@ -284,5 +291,3 @@ def _value(e: Expr) -> int | None:
 def _pack_suffix(suffix: str) -> str:
     """Bools are packed as bytes."""
     return "u8" if suffix == "bool" else suffix
-
-

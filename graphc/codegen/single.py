@@ -42,16 +42,16 @@ def _nest(kernel: Single, arguments: Arguments, spec: Nest) -> list[Stmt]:
     scratch = []
     for (dtype, _), offset in zip(spec.scratch, spec.scratch_offsets, strict=False):
         scratch.append(names.fresh("scratch"))
-        body.append(
-            workspace_pointer(scratch[-1], dtype, offset, kernel.workspace.per_thread)
-        )
+        body.append(workspace_pointer(scratch[-1], dtype, offset, kernel.workspace.per_thread))
     unit, inner = _shared(body, points, names, spec.parallel, spec.cost)
 
     def write(k: int, at: Index, value: Expr) -> Stmt:
         result = node.outputs[k]
         return Store(points.arrays[result], flat(result.shape, at), value)
 
-    io = NestIO(unit, lambda k, i: points.read(node.inputs[k], i), write, tuple(scratch), names.fresh)
+    io = NestIO(
+        unit, lambda k, i: points.read(node.inputs[k], i), write, tuple(scratch), names.fresh
+    )
     inner.extend(spec.body(io))
     points.leave()
     return body

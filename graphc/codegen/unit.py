@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc.codegen import emit_c
 from graphc.codegen.columns import columns_body
@@ -44,6 +44,7 @@ class KernelText:
 class Unit:
     """A generated C file in parts."""
 
+    program: Program
     kernels: list[KernelText]
     functions: dict[str, str] = field(default_factory=dict)
     definitions: list[str] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Unit:
 
 
 def generate(program: Program) -> Unit:
-    unit = Unit([])
+    unit = Unit(program, [])
     by_text: dict[str, str] = {}
     for kernel in program.kernels:
         unit.kernels.append(_kernel(kernel, program, by_text, unit))
@@ -202,6 +203,23 @@ def _entry(program: Program, unit: Unit) -> str:
     return text + _ENTRY.format(threads=program.threads, arena=program.plan.peak)
 
 
+def profiled(unit: Unit) -> Unit:
+    """The same program with a clock read after every kernel, when all threads are done with it:
+    the entry takes one more argument, the nanoseconds of each kernel.
+    """
+    text = _ENTRY_TYPES.replace(
+        "    uint8_t *arena;\n", "    uint8_t *arena;\n    int64_t *times;\n"
+    )
+    text += "static void step_region(void *context, gx_thread t)\n{\n"
+    text += "    const gx_step *const s = context;\n    int64_t begin = gx_now(), end;\n"
+    for k, kernel in enumerate(unit.kernels):
+        text += f"    {kernel.call}\n    gx_barrier_wait(t);\n    end = gx_now();\n"
+        text += f"    if (t.id == 0) s->times[{k}] = end - begin;\n    begin = end;\n"
+    text += "".join(f"    {line}\n" for line in _copies(unit.program)) + "}\n\n"
+    text += _PROFILED_ENTRY.format(threads=unit.program.threads)
+    return replace(unit, entry=text)
+
+
 _ENTRY_TYPES = """\
 /* The memory of one call: arguments, results, and the arena of everything between. */
 typedef struct {
@@ -223,6 +241,15 @@ GX_EXPORT int graphc_step(void *const *in, void *const *out, void *arena, const 
 }}
 """
 
+
+_PROFILED_ENTRY = """\
+GX_EXPORT int graphc_profile(void *const *in, void *const *out, void *arena,
+                             const gx_runtime *runtime, int64_t *times)
+{{
+    gx_step step = {{in, out, arena, times}};
+    return gx_run(runtime, step_region, &step, {threads});
+}}
+"""
 
 _INTERFACE = """\
 #ifndef GRAPHC_STEP_H
@@ -270,14 +297,22 @@ def _calls(program: Program, unit: Unit) -> list[str]:
             hazards.clear()
         hazards.add(reads, writes)
         lines.append(text.call)
-    for copy in program.copies:
+    for copy, line in zip(program.copies, _copies(program), strict=True):
         if not single and hazards.conflict([copy.source], [copy.target]):
             lines.append("gx_barrier_wait(t);")
             hazards.clear()
         hazards.add([copy.source], [copy.target])
-        source, target = _pointer(copy.source, "uint8_t"), _pointer(copy.target, "uint8_t")
-        lines.append(f"if (t.id == 0) memcpy({target}, {source}, {copy.target.nbytes});")
+        lines.append(line)
     return lines
+
+
+def _copies(program: Program) -> list[str]:
+    """Results that waited for the last reading of the donated arrays that they go to."""
+    return [
+        f"if (t.id == 0) memcpy({_pointer(c.target, 'uint8_t')}, {_pointer(c.source, 'uint8_t')},"
+        f" {c.target.nbytes});"
+        for c in program.copies
+    ]
 
 
 class _Hazards:
@@ -297,9 +332,7 @@ class _Hazards:
         self.written.extend(map(_extent, writes))
 
     def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
-        return any(
-            _overlap(_extent(b), other) for b in reads for other in self.written
-        ) or any(
+        return any(_overlap(_extent(b), other) for b in reads for other in self.written) or any(
             _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
         )
 
@@ -374,7 +407,9 @@ def translation_units(unit: Unit, runtime: Callable[[str], str], count: int) -> 
         defined = [d for d in unit.definitions if _tile_name(d) in "".join(bodies)]
         own = "\n".join([*defined, *declared, *bodies])
         texts.append(runtime(own) + "\n" + own)
-    kernels = [_prototype(re.sub(r"^static void", "void", t, flags=re.M)) for t in unit.functions.values()]
+    kernels = [
+        _prototype(re.sub(r"^static void", "void", t, flags=re.M)) for t in unit.functions.values()
+    ]
     own = "\n".join([*kernels, *unit.tables, unit.entry])
     return [*texts, runtime(own) + "\n" + own]
 

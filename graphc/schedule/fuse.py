@@ -325,7 +325,12 @@ class _Fusion:
 
 def is_split_row(group: Group) -> bool:
     """Whether several threads share a row of a group's reductions: a function of shape alone."""
-    return not group.whole and group.row is not None and group.row >= LONG_ROW and group.rows < MIN_ROWS
+    return (
+        not group.whole
+        and group.row is not None
+        and group.row >= LONG_ROW
+        and group.rows < MIN_ROWS
+    )
 
 
 def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:

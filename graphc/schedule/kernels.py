@@ -331,9 +331,7 @@ _KERNELS: dict[Kind, type[Kernel]] = {
 }
 
 
-def make_kernels(
-    graph: Graph, storage: Storage, groups: Sequence[Group], isa: str
-) -> list[Kernel]:
+def make_kernels(graph: Graph, storage: Storage, groups: Sequence[Group], isa: str) -> list[Kernel]:
     """A kernel for every group, with the memory that it reads and writes."""
     outputs = set(graph.outputs)
     needed = set(outputs)

@@ -81,9 +81,7 @@ def schedule(graph: Graph, isa: str, threads: int) -> Program:
     plan = arena.plan([arena.Lifetime(b.nbytes, b.first, b.last) for b in placed], ALIGNMENT)
     for buffer, offset in zip(placed, plan.offsets, strict=True):
         buffer.offset = offset
-    return Program(
-        graph, kernels, assignment.buffers, workspaces, assignment.copies, threads, plan
-    )
+    return Program(graph, kernels, assignment.buffers, workspaces, assignment.copies, threads, plan)
 
 
 def _in_arena(*groups) -> list[Buffer]:
@@ -138,16 +136,16 @@ class _Assignment:
                 return buffer
         return Buffer(Memory.ARENA, 0, value.type.nbytes, [value], step, end)
 
-    def _output(
-        self, value: Value, j: int, step: int, kernel: Kernel, taken: set[Value]
-    ) -> Buffer:
+    def _output(self, value: Value, j: int, step: int, kernel: Kernel, taken: set[Value]) -> Buffer:
         donor = self.donor.get(j)
         if donor is None:
             return Buffer(Memory.OUTPUT, j, value.type.nbytes, [value])
         old = self.graph.inputs[donor]
         target = self.buffers[old]
         last = self.last_read.get(old, -1)
-        if old not in taken and (last < step or (last == step and kernel.may_overwrite(old, value))):
+        if old not in taken and (
+            last < step or (last == step and kernel.may_overwrite(old, value))
+        ):
             taken.add(old)
             target.values.append(value)
             return target

@@ -32,11 +32,7 @@ def rebuild(graph: Graph) -> Graph:
     phase = phases(graph)
     forward = {n for n, p in phase.items() if p is Phase.FORWARD}
     wanted = [
-        v
-        for node in graph.nodes
-        if node not in forward
-        for v in node.inputs
-        if v.node in forward
+        v for node in graph.nodes if node not in forward for v in node.inputs if v.node in forward
     ]
     kept = {v for v in wanted if not _is_repeatable(v.node)}
     recomputed: set[Node] = set()

@@ -35,7 +35,9 @@ def assert_same(got: Any, want: Any, tolerance: float = 2e-5, what: str = "") ->
             scale = max(1.0, float(finite.max(initial=0.0)))
             if a.dtype == np.float64:
                 tolerance = min(tolerance, 1e-12)
-            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale, err_msg=message)
+            np.testing.assert_allclose(
+                a, b, rtol=tolerance, atol=tolerance * scale, err_msg=message
+            )
         else:
             np.testing.assert_array_equal(a, b, err_msg=message)
 
@@ -47,7 +49,9 @@ def assert_bits(a: Any, b: Any) -> None:
         assert x.tobytes() == y.tobytes()
 
 
-def check(fn: Callable, *args: Any, threads: Sequence[int] = (1, 3), tolerance: float = 2e-5) -> Any:
+def check(
+    fn: Callable, *args: Any, threads: Sequence[int] = (1, 3), tolerance: float = 2e-5
+) -> Any:
     """Compiles a function for several thread counts: results agree with the reference, agree with
     one another to the bit, and the arenas are sound. Gives the last lowered step.
     """
