@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from graphc.codegen import emit_c
 from graphc.codegen.columns import columns_body
+from graphc.codegen.entry import entry, pointer, profiled_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
@@ -18,7 +19,7 @@ from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt
 from graphc.ir.spec import Table
 from graphc.schedule.kernels import Columns, Kernel, Loops, Product, Single
-from graphc.schedule.program import Buffer, Memory, Program
+from graphc.schedule.program import Memory, Program
 
 _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,
@@ -26,8 +27,6 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Product: product_body,
     Single: single_body,
 }
-#: Calls in one function: a larger one makes the C compiler slow.
-_CALLS = 400
 
 
 @dataclass(slots=True)
@@ -59,9 +58,14 @@ def generate(program: Program) -> Unit:
     for kernel in program.kernels:
         unit.kernels.append(_kernel(kernel, program, by_text, unit))
     unit.tables = _tables(program)
-    unit.entry = _entry(program, unit)
+    unit.entry = entry(program, [(k.kernel, k.call) for k in unit.kernels])
     unit.header = _header(program, unit)
     return unit
+
+
+def profiled(unit: Unit) -> Unit:
+    """The same program with clocks between its kernels."""
+    return replace(unit, entry=profiled_entry(unit.program, [k.call for k in unit.kernels]))
 
 
 def body(unit: Unit) -> str:
@@ -95,7 +99,7 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
         function.name = name
         function.comment = _comment(kernel, arguments)
         unit.functions[name] = emit_c.function(function)
-    call = f"{name}({', '.join([*[_pointer(a.buffer, a.param.dtype.c) for a in arguments.list], 't'])});"
+    call = f"{name}({', '.join([*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], 't'])});"
     return KernelText(kernel, name, unit.functions[name], call)
 
 
@@ -143,20 +147,6 @@ def _c_comment(text: str) -> str:
     return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
 
 
-def _pointer(buffer: Buffer, c_type: str) -> str:
-    match buffer.memory:
-        case Memory.INPUT:
-            return f"s->in[{buffer.index}]"
-        case Memory.OUTPUT:
-            return f"s->out[{buffer.index}]"
-        case Memory.TABLE:
-            return f"table{buffer.index}"
-        case _:
-            if c_type == "uint8_t":
-                return f"s->arena + {buffer.offset}"
-            return f"({c_type} *)(s->arena + {buffer.offset})"
-
-
 def _tables(program: Program) -> list[str]:
     tables = []
     for value, buffer in program.buffers.items():
@@ -181,170 +171,6 @@ def _table(node: Node, index: int) -> str:
             line = "   "
         line += f" {word},"
     return "\n".join([*lines, line, "};"]) + "\n"
-
-
-def _entry(program: Program, unit: Unit) -> str:
-    """The functions that call the kernels in order, a barrier where data crosses threads."""
-    calls = _calls(program, unit)
-    parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)] or [[]]
-    text = _ENTRY_TYPES
-    names = []
-    for k, part in enumerate(parts):
-        name = "step_region" if len(parts) == 1 else f"step_part{k}"
-        names.append(name)
-        text += f"static void {name}(void *context, gx_thread t)\n{{\n"
-        text += "    const gx_step *const s = context;\n"
-        text += "".join(f"    {line}\n" for line in part)
-        text += "    (void)s;\n    (void)t;\n" if not part else ""
-        text += "}\n\n"
-    if len(parts) > 1:
-        text += "static void step_region(void *context, gx_thread t)\n{\n"
-        text += "".join(f"    {name}(context, t);\n" for name in names) + "}\n\n"
-    return text + _ENTRY.format(threads=program.threads, arena=program.plan.peak)
-
-
-def profiled(unit: Unit) -> Unit:
-    """The same program with a clock read after every kernel, when all threads are done with it:
-    the entry takes one more argument, the nanoseconds of each kernel.
-    """
-    text = _ENTRY_TYPES.replace(
-        "    uint8_t *arena;\n", "    uint8_t *arena;\n    int64_t *times;\n"
-    )
-    text += "static void step_region(void *context, gx_thread t)\n{\n"
-    text += "    const gx_step *const s = context;\n    int64_t begin = gx_now(), end;\n"
-    for k, kernel in enumerate(unit.kernels):
-        text += f"    {kernel.call}\n    gx_barrier_wait(t);\n    end = gx_now();\n"
-        text += f"    if (t.id == 0) s->times[{k}] = end - begin;\n    begin = end;\n"
-    text += "".join(f"    {line}\n" for line in _copies(unit.program)) + "}\n\n"
-    text += _PROFILED_ENTRY.format(threads=unit.program.threads)
-    return replace(unit, entry=text)
-
-
-_ENTRY_TYPES = """\
-/* The memory of one call: arguments, results, and the arena of everything between. */
-typedef struct {
-    void *const *in;
-    void *const *out;
-    uint8_t *arena;
-} gx_step;
-
-"""
-
-_ENTRY = """\
-/* Runs one step. in: the arguments' arrays, out: the results' (see the table above; a donated
- * argument's result is written over it). arena: {arena} bytes, aligned to 64. Returns 0, or an
- * error number of the thread pool. */
-GX_EXPORT int graphc_step(void *const *in, void *const *out, void *arena, const gx_runtime *runtime)
-{{
-    gx_step step = {{in, out, arena}};
-    return gx_run(runtime, step_region, &step, {threads});
-}}
-"""
-
-
-_PROFILED_ENTRY = """\
-GX_EXPORT int graphc_profile(void *const *in, void *const *out, void *arena,
-                             const gx_runtime *runtime, int64_t *times)
-{{
-    gx_step step = {{in, out, arena, times}};
-    return gx_run(runtime, step_region, &step, {threads});
-}}
-"""
-
-_INTERFACE = """\
-#ifndef GRAPHC_STEP_H
-#define GRAPHC_STEP_H
-/* A training step compiled by graphc. The tables of arguments and results stand at the head of the
- * C file. */
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-#define GRAPHC_STEP_INPUTS {inputs}
-#define GRAPHC_STEP_OUTPUTS {outputs}
-#define GRAPHC_STEP_ARENA_BYTES {arena}
-#define GRAPHC_STEP_THREADS {threads}
-
-/* Runs one step. in and out hold the addresses of the arguments' and results' arrays, arena
- * GRAPHC_STEP_ARENA_BYTES bytes aligned to 64. runtime is a thread pool (struct gx_runtime in the
- * C file), unused with one thread. Returns 0, or an error number of the pool. */
-int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-def _calls(program: Program, unit: Unit) -> list[str]:
-    lines: list[str] = []
-    hazards = _Hazards()
-    single = program.threads == 1
-    for text in unit.kernels:
-        kernel = text.kernel
-        reads = [program.buffers[v] for v in kernel.reads]
-        writes = [program.buffers[v] for v in kernel.writes]
-        work = program.workspaces.get(kernel)
-        if work is not None:
-            writes.append(work)
-        if not single and hazards.conflict(reads, writes):
-            lines.append("gx_barrier_wait(t);")
-            hazards.clear()
-        if kernel.synchronizes:
-            hazards.clear()
-        hazards.add(reads, writes)
-        lines.append(text.call)
-    for copy, line in zip(program.copies, _copies(program), strict=True):
-        if not single and hazards.conflict([copy.source], [copy.target]):
-            lines.append("gx_barrier_wait(t);")
-            hazards.clear()
-        hazards.add([copy.source], [copy.target])
-        lines.append(line)
-    return lines
-
-
-def _copies(program: Program) -> list[str]:
-    """Results that waited for the last reading of the donated arrays that they go to."""
-    return [
-        f"if (t.id == 0) memcpy({_pointer(c.target, 'uint8_t')}, {_pointer(c.source, 'uint8_t')},"
-        f" {c.target.nbytes});"
-        for c in program.copies
-    ]
-
-
-class _Hazards:
-    """What was read and written since the last barrier. A kernel that touches it as another
-    thread may have left it has to wait.
-    """
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.read: list[tuple[object, int, int]] = []
-        self.written: list[tuple[object, int, int]] = []
-
-    def add(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
-        self.read.extend(map(_extent, reads))
-        self.written.extend(map(_extent, writes))
-
-    def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
-        return any(_overlap(_extent(b), other) for b in reads for other in self.written) or any(
-            _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
-        )
-
-
-def _extent(buffer: Buffer) -> tuple[object, int, int]:
-    if buffer.memory in (Memory.ARENA, Memory.WORKSPACE):
-        return ("arena", buffer.offset, buffer.offset + buffer.nbytes)
-    return ((buffer.memory, buffer.index), 0, buffer.nbytes)
-
-
-def _overlap(a: tuple[object, int, int], b: tuple[object, int, int]) -> bool:
-    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
 
 
 def _header(program: Program, unit: Unit) -> str:
@@ -385,6 +211,34 @@ def source(unit: Unit, runtime: str) -> str:
     parts = [unit.header, runtime, "\n".join(unit.definitions), *unit.tables]
     parts += [*unit.functions.values(), unit.entry]
     return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
+
+
+_INTERFACE = """\
+#ifndef GRAPHC_STEP_H
+#define GRAPHC_STEP_H
+/* A training step compiled by graphc. The tables of arguments and results stand at the head of the
+ * C file. */
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define GRAPHC_STEP_INPUTS {inputs}
+#define GRAPHC_STEP_OUTPUTS {outputs}
+#define GRAPHC_STEP_ARENA_BYTES {arena}
+#define GRAPHC_STEP_THREADS {threads}
+
+/* Runs one step. in and out hold the addresses of the arguments' and results' arrays, arena
+ * GRAPHC_STEP_ARENA_BYTES bytes aligned to 64. runtime is a thread pool (struct gx_runtime in the
+ * C file), unused with one thread. Returns 0, or an error number of the pool. */
+int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
 
 
 def translation_units(unit: Unit, runtime: Callable[[str], str], count: int) -> list[str]:

@@ -1,0 +1,163 @@
+"""The entry of a step: the function that calls the kernels in order, a barrier where data crosses
+threads; and its profiled form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.schedule.kernels import Kernel
+from graphc.schedule.program import Buffer, Memory, Program
+
+#: Calls in one function: a larger one makes the C compiler slow.
+_CALLS = 400
+
+
+def entry(program: Program, kernels: Sequence[tuple[Kernel, str]]) -> str:
+    """The functions that make the kernels' calls in order, a barrier where data crosses threads."""
+    calls = _calls(program, kernels)
+    parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)] or [[]]
+    text = _ENTRY_TYPES
+    names = []
+    for k, part in enumerate(parts):
+        name = "step_region" if len(parts) == 1 else f"step_part{k}"
+        names.append(name)
+        text += f"static void {name}(void *context, gx_thread t)\n{{\n"
+        text += "    const gx_step *const s = context;\n"
+        text += "".join(f"    {line}\n" for line in part)
+        text += "    (void)s;\n    (void)t;\n" if not part else ""
+        text += "}\n\n"
+    if len(parts) > 1:
+        text += "static void step_region(void *context, gx_thread t)\n{\n"
+        text += "".join(f"    {name}(context, t);\n" for name in names) + "}\n\n"
+    return text + _ENTRY.format(threads=program.threads, arena=program.plan.peak)
+
+
+def profiled_entry(program: Program, calls: Sequence[str]) -> str:
+    """An entry with a clock read after every kernel, when all threads are done with it: it takes
+    one more argument, the nanoseconds of each kernel.
+    """
+    text = _ENTRY_TYPES.replace(
+        "    uint8_t *arena;\n", "    uint8_t *arena;\n    int64_t *times;\n"
+    )
+    text += "static void step_region(void *context, gx_thread t)\n{\n"
+    text += "    const gx_step *const s = context;\n    int64_t begin = gx_now(), end;\n"
+    for k, call in enumerate(calls):
+        text += f"    {call}\n    gx_barrier_wait(t);\n    end = gx_now();\n"
+        text += f"    if (t.id == 0) s->times[{k}] = end - begin;\n    begin = end;\n"
+    text += "".join(f"    {line}\n" for line in _copies(program)) + "}\n\n"
+    return text + _PROFILED_ENTRY.format(threads=program.threads)
+
+
+_ENTRY_TYPES = """\
+/* The memory of one call: arguments, results, and the arena of everything between. */
+typedef struct {
+    void *const *in;
+    void *const *out;
+    uint8_t *arena;
+} gx_step;
+
+"""
+
+_ENTRY = """\
+/* Runs one step. in: the arguments' arrays, out: the results' (see the table above; a donated
+ * argument's result is written over it). arena: {arena} bytes, aligned to 64. Returns 0, or an
+ * error number of the thread pool. */
+GX_EXPORT int graphc_step(void *const *in, void *const *out, void *arena, const gx_runtime *runtime)
+{{
+    gx_step step = {{in, out, arena}};
+    return gx_run(runtime, step_region, &step, {threads});
+}}
+"""
+
+
+_PROFILED_ENTRY = """\
+GX_EXPORT int graphc_profile(void *const *in, void *const *out, void *arena,
+                             const gx_runtime *runtime, int64_t *times)
+{{
+    gx_step step = {{in, out, arena, times}};
+    return gx_run(runtime, step_region, &step, {threads});
+}}
+"""
+
+
+def _calls(program: Program, kernels: Sequence[tuple[Kernel, str]]) -> list[str]:
+    lines: list[str] = []
+    hazards = _Hazards()
+    single = program.threads == 1
+    for kernel, call in kernels:
+        reads = [program.buffers[v] for v in kernel.reads]
+        writes = [program.buffers[v] for v in kernel.writes]
+        work = program.workspaces.get(kernel)
+        if work is not None:
+            writes.append(work)
+        if not single and hazards.conflict(reads, writes):
+            lines.append("gx_barrier_wait(t);")
+            hazards.clear()
+        if kernel.synchronizes:
+            hazards.clear()
+        hazards.add(reads, writes)
+        lines.append(call)
+    for copy, line in zip(program.copies, _copies(program), strict=True):
+        if not single and hazards.conflict([copy.source], [copy.target]):
+            lines.append("gx_barrier_wait(t);")
+            hazards.clear()
+        hazards.add([copy.source], [copy.target])
+        lines.append(line)
+    return lines
+
+
+def _copies(program: Program) -> list[str]:
+    """Results that waited for the last reading of the donated arrays that they go to."""
+    return [
+        f"if (t.id == 0) memcpy({pointer(c.target, 'uint8_t')}, {pointer(c.source, 'uint8_t')},"
+        f" {c.target.nbytes});"
+        for c in program.copies
+    ]
+
+
+class _Hazards:
+    """What was read and written since the last barrier. A kernel that touches it as another
+    thread may have left it has to wait.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.read: list[tuple[object, int, int]] = []
+        self.written: list[tuple[object, int, int]] = []
+
+    def add(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
+        self.read.extend(map(_extent, reads))
+        self.written.extend(map(_extent, writes))
+
+    def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
+        return any(_overlap(_extent(b), other) for b in reads for other in self.written) or any(
+            _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
+        )
+
+
+def _extent(buffer: Buffer) -> tuple[object, int, int]:
+    if buffer.memory in (Memory.ARENA, Memory.WORKSPACE):
+        return ("arena", buffer.offset, buffer.offset + buffer.nbytes)
+    return ((buffer.memory, buffer.index), 0, buffer.nbytes)
+
+
+def _overlap(a: tuple[object, int, int], b: tuple[object, int, int]) -> bool:
+    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
+
+
+def pointer(buffer: Buffer, c_type: str) -> str:
+    """C for the address of a buffer, as a pointer to a type."""
+    match buffer.memory:
+        case Memory.INPUT:
+            return f"s->in[{buffer.index}]"
+        case Memory.OUTPUT:
+            return f"s->out[{buffer.index}]"
+        case Memory.TABLE:
+            return f"table{buffer.index}"
+        case _:
+            if c_type == "uint8_t":
+                return f"s->arena + {buffer.offset}"
+            return f"({c_type} *)(s->arena + {buffer.offset})"
