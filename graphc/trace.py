@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 from graphc import reference, tree
-from graphc.dtypes import TensorType, as_dtype, bool_, float32, int64, tensor_type
+from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64, tensor_type
 from graphc.errors import ArgumentError, GraphcError, TraceError
 from graphc.functions.capture import capturing
 from graphc.functions.promotion import as_value
@@ -21,11 +21,12 @@ from graphc.ir.graph import Graph, Value, new_input
 from graphc.ir.site import located, root
 from graphc.tensor import Tensor
 
+Number: TypeAlias = type[bool] | type[int] | type[float]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Python scalars are inputs of these dtypes.
-_PYTHON_SCALARS = {bool: bool_, int: int64, float: float32}
+_PYTHON_SCALARS: dict[Number, DType] = {bool: bool_, int: int64, float: float32}
 
 
 def spec(shape: int | Sequence[int], dtype: Any = float32) -> TensorType:
@@ -69,7 +70,7 @@ class Leaf:
 
     path: str
     type: TensorType
-    python: type | None = None
+    python: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def trace(
         value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
     with capturing() as captured, _garbage_kept():
-        result = fn(*[args[k] if k in static else next(symbolic) for k in range(len(args))])
+        call: Callable[..., R] = fn
+        result = call(*[args[k] if k in static else next(symbolic) for k in range(len(args))])
         leaves, out_tree = tree.flatten(result)
         paths = tree.paths(out_tree, "result")
         outputs = [_result(x, path) for x, path in zip(leaves, paths, strict=True)]

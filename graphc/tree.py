@@ -104,7 +104,7 @@ def _register(kind: type) -> None:
         fixed = tuple(getattr(instance, name) for name in static)
         return tuple(getattr(instance, name) for name in children), fixed, tuple(children)
 
-    def make(fixed: tuple, values: Sequence[Any]) -> Any:
+    def make(fixed: Any, values: Any) -> Any:
         return kind(
             **dict(zip(static, fixed, strict=True)), **dict(zip(children, values, strict=True))
         )

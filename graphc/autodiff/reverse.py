@@ -28,8 +28,8 @@ def grad(
             before = total.get(value)
             total[value] = cotangent if before is None else ops.add(before, cotangent)
 
-    for value, cotangent in zip(outputs, cotangents, strict=True):
-        contribute(value, cotangent)
+    for value, seed in zip(outputs, cotangents, strict=True):
+        contribute(value, seed)
     kept = set(wrt)
     refused: list[Node] = []
     for node in reversed(path):

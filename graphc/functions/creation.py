@@ -11,6 +11,7 @@ from graphc.dtypes import as_dtype, float32, int64, tensor_type
 from graphc.errors import DTypeError, ShapeError, TraceError
 from graphc.functions.elementwise import where
 from graphc.functions.promotion import WEAK, as_tensor, as_value, kind_of_scalar, one_axis
+from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 
@@ -111,7 +112,7 @@ def linspace(
     """`num` evenly spaced numbers; the bounds may be 0-d tensors."""
     wanted = float32 if dtype is None else as_dtype(dtype)
     if isinstance(start, WEAK) and isinstance(stop, WEAK):
-        return asarray(np.linspace(start, stop, num, endpoint=endpoint, dtype=wanted.numpy))
+        return asarray(np.linspace(float(start), float(stop), num, endpoint=endpoint, dtype=wanted.numpy))
     first, last = asarray(start, dtype=wanted), asarray(stop, dtype=wanted)
     intervals = max(num - 1 if endpoint else num, 1)
     steps = Tensor(ops.iota((num,), 0, wanted))
@@ -139,22 +140,19 @@ def eye(
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:
     """x on and below the k-th diagonal of its last two axes, zero above."""
-    return _triangle(x, k, ops.greater_equal, "tril")
+    return Tensor(ops.tril(_matrices(x, "tril"), k))
 
 
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
     """x on and above the k-th diagonal of its last two axes, zero below."""
-    return _triangle(x, k, ops.less_equal, "triu")
+    return Tensor(ops.triu(_matrices(x, "triu"), k))
 
 
-def _triangle(x: Any, k: int, keep: Any, name: str) -> Tensor:
+def _matrices(x: Any, name: str) -> Value:
     value = as_value(x)
     if len(value.shape) < 2:
         raise ShapeError(located(f"{name}({value.type}): at least 2 axes required"))
-    shape = value.shape[-2:]
-    rows, columns = ops.iota(shape, 0), ops.iota(shape, 1)
-    mask = keep(ops.add(rows, ops.full(shape, k, int64)), columns)
-    return Tensor(ops.where(ops.broadcast(mask, value.shape), value, ops.zeros_like(value)))
+    return value
 
 
 def one_hot(indices: Any, n: int, dtype: Any = "float32", *, axis: int = -1) -> Tensor:

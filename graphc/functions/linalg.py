@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphc import ops
 from graphc.errors import ShapeError
 from graphc.functions import elementwise, reductions
 from graphc.functions.linear_algebra import matmul, outer, tensordot, vecdot
-from graphc.functions.promotion import as_tensor, as_value, axis_tuple
-from graphc.functions.shape import matrix_transpose
+from graphc.functions.promotion import as_tensor, as_value, axis_tuple, promoted
+from graphc.functions.shape import broadcast_shapes, matrix_transpose
 from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 
 __all__ = [
-    "diagonal", "matmul", "matrix_norm", "matrix_transpose", "outer", "tensordot", "trace",
-    "vecdot", "vector_norm",
+    "cholesky", "det", "diagonal", "inv", "matmul", "matrix_norm", "matrix_transpose", "outer",
+    "slogdet", "solve", "tensordot", "trace", "triangular_solve", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
@@ -81,3 +81,95 @@ def _diagonal(x: Value, offset: int) -> Value:
     start = row * n + column if length else 0
     starts, steps = (*(0,) * len(lead), start), (*(1,) * len(lead), n + 1)
     return ops.slice(flat, starts, (*lead, length), steps)
+
+
+def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
+    """The lower (or upper) triangular factor of positive definite matrices: x = L·Lᵀ. Only the
+    lower triangle of x is read; where x is not positive definite the factor is NaN.
+    """
+    factor = Tensor(ops.cholesky(_square(x, "cholesky")))
+    return matrix_transpose(factor) if upper else factor
+
+
+def triangular_solve(
+    a: Any, b: Any, /, *, lower: bool = True, transpose: bool = False, unit_diagonal: bool = False
+) -> Tensor:
+    """The x of a·x = b (of aᵀ·x = b with `transpose`) for triangular matrices a [.., n, n] and b
+    [.., n, m] or a vector [n]; the other triangle of a is not read, nor is a unit diagonal.
+    """
+    matrix, right, vector = _system(a, b, "triangular_solve")
+    x = ops.triangular_solve(matrix, right, lower, transpose, unit_diagonal)
+    return Tensor(ops.reshape(x, x.shape[:-1]) if vector else x)
+
+
+def solve(x1: Any, x2: Any, /) -> Tensor:
+    """The x of x1·x = x2 for matrices x1 [.., n, n] and x2 [.., n, m] or a vector [n], by
+    elimination with partial pivoting.
+    """
+    matrix, right, vector = _system(x1, x2, "solve")
+    packed, _, order = ops.lu(matrix)
+    right = ops.gather(right, [order], len(order.shape) - 1)
+    half = ops.triangular_solve(packed, right, True, False, True)
+    x = ops.triangular_solve(packed, half, False)
+    return Tensor(ops.reshape(x, x.shape[:-1]) if vector else x)
+
+
+def inv(x: Any, /) -> Tensor:
+    """The inverse of square matrices; of a singular one not finite."""
+    value = _square(x, "inv")
+    rows, columns = (ops.iota(value.shape, len(value.shape) - k) for k in (2, 1))
+    return solve(Tensor(value), Tensor(ops.astype(ops.equal(rows, columns), value.dtype)))
+
+
+class Slogdet(NamedTuple):
+    """The sign (or 0) of a determinant and the logarithm of its size."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def slogdet(x: Any, /) -> Slogdet:
+    """The sign and the logarithm of the size of the determinant of square matrices."""
+    sign, pivots = _eliminated(x, "slogdet")
+    sign = elementwise.multiply(sign, reductions.prod(elementwise.sign(pivots), axis=-1))
+    size = elementwise.log(elementwise.abs(pivots))
+    return Slogdet(sign, reductions.sum(size, axis=-1))
+
+
+def det(x: Any, /) -> Tensor:
+    """The determinant of square matrices."""
+    sign, pivots = _eliminated(x, "det")
+    return elementwise.multiply(sign, reductions.prod(pivots, axis=-1))
+
+
+def _eliminated(x: Any, name: str) -> tuple[Tensor, Tensor]:
+    """The sign of the exchanges of rows, and the pivots; their product is the determinant."""
+    packed, exchanged, _ = ops.lu(_square(x, name))
+    in_place = ops.iota(exchanged.shape, len(exchanged.shape) - 1)
+    moves = reductions.sum(Tensor(ops.not_equal(exchanged, in_place)), axis=-1)
+    odd = elementwise.astype(elementwise.remainder(moves, 2), packed.dtype)
+    return elementwise.subtract(1.0, elementwise.multiply(2.0, odd)), Tensor(_diagonal(packed, 0))
+
+
+def _square(x: Any, name: str) -> Value:
+    value = as_value(x)
+    if len(value.shape) < 2 or value.shape[-1] != value.shape[-2]:
+        raise ShapeError(located(f"{name}({value.type}): square matrices required"))
+    return value
+
+
+def _system(a: Any, b: Any, name: str) -> tuple[Value, Value, bool]:
+    """Both sides of an equation with equal leading axes, and whether the right one was a vector."""
+    matrix, right = promoted(name, a, b)
+    _square(Tensor(matrix), name)
+    vector = len(right.shape) == 1
+    if vector:
+        right = ops.reshape(right, (*right.shape, 1))
+    if len(right.shape) < 2 or right.shape[-2] != matrix.shape[-1]:
+        raise ShapeError(located(f"{name}({matrix.type}, {right.type}): numbers of rows differ"))
+    lead = broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
+    return (
+        ops.broadcast(matrix, lead + matrix.shape[-2:]),
+        ops.broadcast(right, lead + right.shape[-2:]),
+        vector,
+    )

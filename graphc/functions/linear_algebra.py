@@ -94,9 +94,7 @@ def tensordot(
         left: Sequence[int] = range(p - int(axes), p)
         right: Sequence[int] = range(int(axes))
     else:
-        left, right = [
-            (side,) if isinstance(side, (int, np.integer)) else tuple(side) for side in axes
-        ]
+        left, right = (np.atleast_1d(side).tolist() for side in axes)
     left = [one_axis(a, p, "tensordot") for a in left]
     right = [one_axis(a, q, "tensordot") for a in right]
     if [x.shape[a] for a in left] != [y.shape[a] for a in right]:

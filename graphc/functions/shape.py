@@ -85,7 +85,7 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Tensor:
 
 
 def _axes(axes: Any) -> tuple[int, ...]:
-    return (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
+    return (int(axes),) if isinstance(axes, (int, np.integer)) else tuple(axes)
 
 
 def expand_dims(x: Any, /, *, axis: int | tuple[int, ...] = 0) -> Tensor:

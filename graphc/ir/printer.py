@@ -42,7 +42,7 @@ def diff_text(before: Graph, after: Graph) -> str:
     """
     old, new = _lines(before), _lines(after)
     matcher = difflib.SequenceMatcher(None, [key for key, _ in old], [key for key, _ in new])
-    changes = []
+    changes: list[str] = []
     for tag, i0, i1, j0, j1 in matcher.get_opcodes():
         if tag != "equal":
             changes.extend(f"- {text}" for _, text in old[i0:i1])

@@ -55,7 +55,7 @@ def root(function: F) -> F:
     """Marks a function of graphc that calls the user's: what called it is not part of the user's
     program.
     """
-    _roots.add(function.__code__)  # type: ignore[attr-defined]
+    _roots.add(function.__code__)
     return function
 
 
