@@ -107,18 +107,13 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
     elimination with partial pivoting.
     """
     matrix, right, vector = _system(x1, x2, "solve")
-    packed, _, order = ops.lu(matrix)
-    right = ops.gather(right, [order], len(order.shape) - 1)
-    half = ops.triangular_solve(packed, right, True, False, True)
-    x = ops.triangular_solve(packed, half, False)
+    x = ops.solve(matrix, right)
     return Tensor(ops.reshape(x, x.shape[:-1]) if vector else x)
 
 
 def inv(x: Any, /) -> Tensor:
     """The inverse of square matrices; of a singular one not finite."""
-    value = _square(x, "inv")
-    rows, columns = (ops.iota(value.shape, len(value.shape) - k) for k in (2, 1))
-    return solve(Tensor(value), Tensor(ops.astype(ops.equal(rows, columns), value.dtype)))
+    return Tensor(ops.inv(_square(x, "inv")))
 
 
 class Slogdet(NamedTuple):
@@ -130,25 +125,13 @@ class Slogdet(NamedTuple):
 
 def slogdet(x: Any, /) -> Slogdet:
     """The sign and the logarithm of the size of the determinant of square matrices."""
-    sign, pivots = _eliminated(x, "slogdet")
-    sign = elementwise.multiply(sign, reductions.prod(elementwise.sign(pivots), axis=-1))
-    size = elementwise.log(elementwise.abs(pivots))
-    return Slogdet(sign, reductions.sum(size, axis=-1))
+    sign, size = ops.slogdet(_square(x, "slogdet"))
+    return Slogdet(Tensor(sign), Tensor(size))
 
 
 def det(x: Any, /) -> Tensor:
-    """The determinant of square matrices."""
-    sign, pivots = _eliminated(x, "det")
-    return elementwise.multiply(sign, reductions.prod(pivots, axis=-1))
-
-
-def _eliminated(x: Any, name: str) -> tuple[Tensor, Tensor]:
-    """The sign of the exchanges of rows, and the pivots; their product is the determinant."""
-    packed, exchanged, _ = ops.lu(_square(x, name))
-    in_place = ops.iota(exchanged.shape, len(exchanged.shape) - 1)
-    moves = reductions.sum(Tensor(ops.not_equal(exchanged, in_place)), axis=-1)
-    odd = elementwise.astype(elementwise.remainder(moves, 2), packed.dtype)
-    return elementwise.subtract(1.0, elementwise.multiply(2.0, odd)), Tensor(_diagonal(packed, 0))
+    """The determinant of square matrices; its derivative exists where it is not zero."""
+    return Tensor(ops.det(_square(x, "det")))
 
 
 def _square(x: Any, name: str) -> Value:

@@ -14,6 +14,7 @@ from graphc.errors import GraphcError
 from graphc.ir.graph import Graph
 from graphc.ir.verify import verify as verify_graph
 from graphc.passes.cse import cse
+from graphc.passes.expand import expand
 from graphc.passes.flatten import flatten
 from graphc.passes.fold import fold
 from graphc.passes.outputs import own_outputs
@@ -32,6 +33,12 @@ class Stage:
     name: str
     graph: Graph
 
+
+#: Once, in this order, before all others.
+FIRST: tuple[tuple[str, Pass], ...] = (
+    # What macro operators stand for has operands in common with the graph around it.
+    ("expand", expand),
+)
 
 #: Repeated until nothing changes, as each of them makes work for the others.
 REPEATED: tuple[tuple[str, Pass], ...] = (
@@ -78,6 +85,7 @@ def _schedule(current: Callable[[], Graph]) -> Iterator[tuple[str, Pass, bool]]:
     """Which pass runs next, by which name, and whether it is a stage in any case. REPEATED ends
     when as many passes in a row as it has left the current graph as it was.
     """
+    yield from ((name, change, False) for name, change in FIRST)
     idle = 0
     for number in range(MAX_ROUNDS):
         for name, change in REPEATED:
