@@ -149,27 +149,33 @@ static inline void gx_transpose_8(const void *in, int64_t in_stride, void *out,
   static inline __attribute__((always_inline)) void name( \
       int64_t extent, int64_t depth, const T *restrict src, int64_t extent_stride, \
       int64_t depth_stride, int64_t width, T *restrict dst) { \
-    const int64_t rows = extent_stride == 1 ? 8 : depth; \
-    for (int64_t from = 0; from < depth; from += rows) { \
-      const int64_t to = depth - from < rows ? depth : from + rows; \
+    for (int64_t from = 0; extent_stride == 1 && from < depth; from += 8) { \
+      const int64_t to = depth - from < 8 ? depth : from + 8; \
       for (int64_t e = 0; e < extent; e += width) { \
-        const int64_t used = extent - e < width ? extent - e : width; \
-        const T *panel = src + e * extent_stride; \
-        T *out = dst + e * depth; \
-        if (extent_stride == 1 && used == width) { \
-          for (int64_t k = from; k < to; k++) \
-            memcpy(out + k * width, panel + k * depth_stride, sizeof(T) * (size_t)width); \
-          continue; \
-        } \
-        int64_t whole = depth_stride == 1 ? to - to % (SIDE) : 0, c = 0; \
-        for (; c + (SIDE) <= used; c += (SIDE)) \
-          for (int64_t k = 0; k < whole; k += (SIDE)) \
-            TRANSPOSE(panel + c * extent_stride + k, extent_stride, out + k * width + c, width); \
         for (int64_t k = from; k < to; k++) { \
-          for (int64_t r = k < whole ? c : 0; r < used; r++) \
-            out[k * width + r] = panel[r * extent_stride + k * depth_stride]; \
-          for (int64_t r = used; r < width; r++) out[k * width + r] = 0; \
+          const T *in = src + k * depth_stride + e; \
+          T *out = dst + e * depth + k * width; \
+          if (extent - e >= width) \
+            memcpy(out, in, sizeof(T) * (size_t)width); \
+          else \
+            for (int64_t c = 0; c < width; c++) out[c] = c < extent - e ? in[c] : 0; \
         } \
+      } \
+    } \
+    for (int64_t e = 0; extent_stride != 1 && e < extent; e += width) { \
+      const T *in = src + e * extent_stride; \
+      T *out = dst + e * depth; \
+      const int64_t whole = depth_stride == 1 ? depth - depth % (SIDE) : 0; \
+      for (int64_t c = 0; c < width; c += (SIDE)) { \
+        const int64_t used = extent - e - c, side = width - c < (SIDE) ? width - c : (SIDE); \
+        int64_t k = 0; \
+        if (used >= (SIDE) && side == (SIDE)) \
+          for (; k < whole; k += (SIDE)) \
+            TRANSPOSE(in + c * extent_stride + k, extent_stride, out + k * width + c, width); \
+        for (; k < depth; k++) \
+          for (int64_t r = 0; r < side; r++) \
+            out[k * width + c + r] = \
+                r < used ? in[(c + r) * extent_stride + k * depth_stride] : 0; \
       } \
     } \
   }

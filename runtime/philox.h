@@ -9,6 +9,7 @@
 #include "vector.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* The multipliers of the round function, and what the key grows by from round to round. */
 #define GX_PHILOX_M0 0xD2511F53u
@@ -98,14 +99,21 @@ static inline void gx_philox_many(uint32_t k0, uint32_t k1, uint64_t block, uint
 /* out[i] = word begin + i of the stream of key (k0, k1), for 0 <= i < n. */
 static inline void gx_philox_fill_u32(uint32_t k0, uint32_t k1, uint64_t begin, int64_t n,
                                       uint32_t *restrict out) {
-  const uint32_t key[2] = {k0, k1};
-  int64_t i = 0;
-  for (; i < n && (begin + (uint64_t)i) % 4; i++)
-    out[i] = gx_philox_word_u32(k0, k1, begin + (uint64_t)i);
-  for (; n - i >= 4 * GX_PHILOX_MANY; i += 4 * GX_PHILOX_MANY)
-    gx_philox_many(k0, k1, (begin + (uint64_t)i) / 4, out + i);
-  for (; n - i >= 4; i += 4) gx_philox(key, (begin + (uint64_t)i) / 4, out + i);
-  for (; i < n; i++) out[i] = gx_philox_word_u32(k0, k1, begin + (uint64_t)i);
+  enum { many = 4 * GX_PHILOX_MANY };
+  while (n > 0) {
+    const int64_t skipped = (int64_t)(begin % 4);
+    const int64_t drawn = n < many - skipped ? n : many - skipped;
+    if (drawn == many) {
+      gx_philox_many(k0, k1, begin / 4, out);
+    } else {
+      uint32_t words[many];
+      gx_philox_many(k0, k1, begin / 4, words);
+      memcpy(out, words + skipped, sizeof(uint32_t) * (size_t)drawn);
+    }
+    begin += (uint64_t)drawn;
+    out += drawn;
+    n -= drawn;
+  }
 }
 
 #endif
