@@ -16,9 +16,10 @@ from graphc.build.library import load as load_library
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, MemoryBudgetError
 from graphc.frame import Frame
 from graphc.ir.graph import Graph, Node
+from graphc.memory import MemoryReport, byte_count
 from graphc.passes.pipeline import Stage, optimize
 from graphc.profile import Profile, summarize
 from graphc.schedule.program import Program, schedule
@@ -64,20 +65,31 @@ class KernelInfo:
 
 
 def lower(
-    traced: Traced[P, R], *, target: str = "native", threads: int | None = None
+    traced: Traced[P, R],
+    *,
+    memory_budget: int | str | None = None,
+    target: str = "native",
+    threads: int | None = None,
 ) -> Lowered[P, R]:
     """Optimizes a traced step, plans its memory and writes its C; needs no C compiler.
 
     `target`: "native", "generic", "x86-64-v2", "-v3", "-v4" or "aarch64". `threads`: how many
     threads run a step, part of the plan; None means one for each core. The bits of the results do
-    not depend on it. Raises ArgumentError.
+    not depend on it. `memory_budget` (bytes, or text such as "64MB" or "1GiB") is a limit on the
+    arena. Raises ArgumentError, and MemoryBudgetError where the arena would be larger.
     """
+    budget = None if memory_budget is None else byte_count(memory_budget)
     if threads is None:
         threads = cpu.cores()
     check_threads(threads)
     stages = optimize(traced.graph)
     stages.append(Stage("rebuild", rebuild(stages[-1].graph)))
     program = schedule(stages[-1].graph, cpu.isa(target), threads)
+    if budget is not None and program.plan.peak > budget:
+        raise MemoryBudgetError(
+            f"memory_budget: {budget} bytes are given, the arena of {traced.signature.name} needs"
+            f" {program.plan.peak}"
+        )
     return Lowered(traced, tuple(stages), program, target)
 
 
@@ -122,6 +134,12 @@ class Lowered(Generic[P, R]):
     @property
     def threads(self) -> int:
         return self.program.threads
+
+    @cached_property
+    def memory(self) -> MemoryReport:
+        """What the step holds when, and what it keeps for the backward pass."""
+        donated = frozenset(i for i, _ in self.signature.donated)
+        return MemoryReport(self.program, donated, len(self.signature.arguments))
 
     def cost_analysis(self) -> dict[str, float]:
         """Floating-point operations, and bytes moved at least, of one step."""
