@@ -54,7 +54,9 @@ class RowPlan:
         self.count = max(self.phase.values()) + 1
         self.buffers: dict[Node, RowBuffer] = {}
         self._local = 0
-        self.passes = [self._pass(p) for p in range(self.count)]
+        self.passes: list[Pass] = []
+        for p in range(self.count):
+            self.passes.append(self._pass(p))
 
     def is_fold(self, node: Node) -> bool:
         return isinstance(self.kernel.spec(node), Reduce)
@@ -86,7 +88,9 @@ class RowPlan:
         return Pass(before, points, folds, stores)
 
     def _closure(self, wanted: Sequence[Node], p: int) -> list[Node]:
-        """The full members to compute in pass p: costly ones of earlier passes are kept."""
+        """The full members to compute in pass p: costly ones that earlier passes computed are
+        kept.
+        """
         found: set[Node] = set()
         stack = list(wanted)
         while stack:
@@ -96,7 +100,8 @@ class RowPlan:
             if self.phase[node] < p:
                 if self.is_stored(node) or node in self.buffers:
                     continue
-                if self._cost(node) >= KEEP_COST:
+                computed = node in self.passes[self.phase[node]].points
+                if computed and self._cost(node) >= KEEP_COST:
                     self._keep(node)
                     continue
             found.add(node)
