@@ -103,7 +103,9 @@ class Storage:
         stack = [value.node]
         while stack:
             node = stack.pop()
-            if not node.inputs and node.types[0].shape != ():
+            # A pad or concatenation of constants still depends on where it is read.
+            placed = not node.inputs or isinstance(self.spec[node], Pointwise)
+            if placed and node.types[0].shape != ():
                 return False
             stack.extend([v.node for v in node.inputs])
         return True
