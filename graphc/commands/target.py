@@ -52,12 +52,12 @@ def _file(path: Path) -> ModuleType:
     """Imports a file as Python runs a script: its folder comes first on the path."""
     if not path.is_file():
         raise typer.BadParameter(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    spec = importlib.util.spec_from_file_location(f"target {path.stem}", path.resolve())
     if spec is None or spec.loader is None:
         raise typer.BadParameter(f"{path} is not a Python file")
     sys.path.insert(0, str(path.resolve().parent))
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -13,6 +13,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from graphc.build.cache import Cache, CacheContents
 from graphc.build.doctor import report
@@ -48,19 +49,11 @@ def doctor(json: JsonOption = False) -> None:
             mark = "[green]ok[/]" if check.ok else "[red]missing[/]"
             if not check.ok and not check.required:
                 mark = "[yellow]absent[/]"
-            found = Table.grid()
-            found.add_row(_plain(check.found))
-            if check.remedy:
-                found.add_row(_plain(f"to do: {check.remedy}"))
-            table.add_row(mark, check.name, found)
+            lines = [check.found, *([f"to do: {check.remedy}"] if check.remedy else [])]
+            table.add_row(mark, check.name, Text("\n".join(lines)))
         Console().print(table)
     if not healthy:
         raise typer.Exit(1)
-
-
-def _plain(text: str) -> str:
-    """Text in which rich sees no markup."""
-    return text.replace("[", "\\[")
 
 
 @cache_app.command("show")

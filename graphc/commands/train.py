@@ -83,6 +83,8 @@ def gpt(
         "seed": seed,
     }
     settings = _settings({k: v for k, v in given.items() if v is not None}, out if resume else None)
+    if not out.parent.is_dir():
+        raise ArgumentError(f"there is no folder {out.parent} for the checkpoint")
     console = Console(stderr=json, highlight=False)
     with console.status("reading the standard library"):
         text = corpus.load()

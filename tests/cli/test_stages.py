@@ -1,0 +1,160 @@
+"""`graphc inspect`, `compile` and `verify`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphc import stages
+from graphc.commands import target, verification
+from graphc.ir.graph import Graph
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize("name", ["step", "traced"])
+def test_inspect_prints_the_kernels(graphc: Command, model: Path, name: str) -> None:
+    run = graphc("inspect", f"{model}:{name}")
+    assert run.status == 0
+    assert "matmul" in run.out and "model.py:10" in run.out
+
+
+def test_inspect_finds_modules(
+    graphc: Command, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    assert graphc("inspect", "model:step").out == graphc("inspect", "model.py:step").out
+
+
+def test_inspect_prints_a_stage(graphc: Command, model: Path) -> None:
+    run = graphc("inspect", f"{model}:step", "--stage", "written")
+    assert run.status == 0
+    assert "softmax" not in run.out and "return loss" in run.out
+
+
+def test_inspect_in_json(graphc: Command, model: Path) -> None:
+    kernels = json.loads(graphc("inspect", f"{model}:step", "--json").out)
+    assert kernels["step"] == "train" and kernels["arena_bytes"] > 0
+    assert sum(k["flops"] for k in kernels["kernels"]) >= 3 * 2 * 16 * 8 * 4 * 2 / 3
+    for stage, count in kernels["stages"].items():
+        graph = json.loads(graphc("inspect", f"{model}:step", "--stage", stage, "--json").out)
+        assert len(graph["nodes"]) == count
+        for k, node in enumerate(graph["nodes"]):
+            assert all(operand < k for operand, _ in node["operands"])
+
+
+def test_compile_writes_c_that_a_compiler_accepts(
+    graphc: Command, model: Path, tmp_path: Path
+) -> None:
+    run = graphc("compile", f"{model}:step", "-o", tmp_path / "out", "--threads", 1, "--json")
+    assert run.status == 0
+    source, header = map(Path, json.loads(run.out)["files"])
+    assert (source.name, header.name) == ("step.c", "step.h")
+    assert (
+        "int graphc_step(" in source.read_text() and "GRAPHC_STEP_ARENA_BYTES" in header.read_text()
+    )
+    from graphc.build.toolchain import find
+
+    use = tmp_path / "out" / "use.c"
+    use.write_text('#include "step.h"\nint main(void) { return GRAPHC_STEP_INPUTS != 3; }\n')
+    find().compile({source: (), use: ()}, tmp_path / "step.so", find().flags("native"))
+
+
+def test_verify_agrees(graphc: Command, model: Path) -> None:
+    run = graphc("verify", f"{model}:step")
+    assert run.status == 0 and "2 results agree" in run.out
+    record = json.loads(graphc("verify", f"{model}:step", "--json").out)
+    assert record["ok"] and len(record["results"]) == 4
+
+
+def test_verify_finds_a_pass_that_changes_values(
+    graphc: Command, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = stages.optimize
+
+    def wrong(graph: Graph) -> Any:
+        """A pass that returns an input in the place of a result of the same type."""
+        found = honest(graph)
+        last = found[-1].graph
+        outputs = tuple(
+            last.inputs[0] if v.type == last.inputs[0].type else v for v in last.outputs
+        )
+        changed = Graph(last.inputs, outputs, last.output_names, {})
+        return [*found, type(found[-1])("wrong", changed)]
+
+    traced = target.load_target(f"{model}:step")
+    object.__setattr__(traced.signature, "donated", ())
+    undonated = Graph(traced.graph.inputs, traced.graph.outputs, traced.graph.output_names, {})
+    object.__setattr__(traced, "graph", undonated)
+    assert verification.verify(traced, 0, 1).ok
+    monkeypatch.setattr(stages, "optimize", wrong)
+    verdict = verification.verify(traced, 0, 1)
+    assert not verdict.ok and "'wrong'" in verdict.cause
+    monkeypatch.setattr(target, "load_target", lambda name: traced)
+    monkeypatch.setattr("graphc.commands.stages.load_target", lambda name: traced)
+    run = graphc("verify", "any:step")
+    assert run.status == 1 and 'result[0]["w"]: differs' in run.out
+
+
+def test_results_are_compared_with_their_not_finite_elements() -> None:
+    import numpy as np
+
+    nan, inf = np.float32(np.nan), np.float32(np.inf)
+    error = verification._error
+    assert error(np.array([1, nan]), np.array([1, nan])) == 0
+    assert error(np.array([1, nan]), np.array([1, 1.0])) == inf
+    assert error(np.array([1, inf]), np.array([1, -inf])) == inf
+    assert error(np.array([1.0, 2.0]), np.array([1.0, inf])) == inf
+    assert error(np.array([1.0, 2.0]), np.array([1.0, 2.5])) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{model}"], "FILE.py:NAME"),
+        (["{model}:absent"], "has no 'absent'"),
+        (["absent.py:step"], "there is no file"),
+        (["absent.module:step"], "there is no module"),
+        (["{model}:step", "--stage", "absent"], "there is no stage"),
+        (["{model}:step", "--absent"], "--absent"),
+        ([], "TARGET"),
+    ],
+)
+def test_usage_errors_have_status_2(
+    graphc: Command, model: Path, arguments: list[str], message: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run = graphc("inspect", *[a.format(model=model) for a in arguments])
+    assert run.status == 2
+    assert message in " ".join(run.err.split())
+
+
+def test_what_is_no_step_fails(graphc: Command, model: Path) -> None:
+    run = graphc("inspect", f"{model}:number")
+    assert run.status == 1
+    assert "gave int" in run.err and "Traceback" not in run.err
+
+
+def test_an_error_of_the_users_is_one_message_with_its_line(graphc: Command, model: Path) -> None:
+    run = graphc("inspect", f"{model}:broken")
+    assert run.status == 1 and run.out == ""
+    assert run.err.startswith("graphc: matmul(") and "model.py:25" in run.err
+    assert len(run.err.splitlines()) == 1
+
+
+def test_an_unknown_compile_target_fails(graphc: Command, model: Path) -> None:
+    run = graphc("inspect", f"{model}:step", "--target", "z80")
+    assert run.status == 1 and "z80" in run.err
+
+
+def test_the_command_is_installed() -> None:
+    import sys
+
+    command = [sys.executable, "-m", "graphc.cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("graphc ")
