@@ -66,8 +66,8 @@ class Comparison:
         return least / 1e9 / result.minimum
 
     def table(self) -> Table:
-        style = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": 0}
-        table = Table(title=self.workload.name, title_justify="left", **style)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+        table.title, table.title_justify = self.workload.name, "left"
         table.add_column("system", no_wrap=True)
         headings = ["min ms", "median", "× peer"]
         headings += ["% limit"] if self.limits else []
