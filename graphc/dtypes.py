@@ -12,11 +12,12 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
     """An element type: its name, NumPy's dtype, the C type and the suffix of runtime functions.
 
-    `kind` is "b" (bool), "u" (unsigned), "i" (signed) or "f" (floating), as in NumPy.
+    `kind` is "b" (bool), "u" (unsigned), "i" (signed) or "f" (floating), as in NumPy. Equal, as
+    NumPy's dtypes are, to its name and to NumPy's type: `t.dtype == "float32"`.
     """
 
     name: str
@@ -24,7 +25,20 @@ class DType:
     itemsize: int
     c: str
     suffix: str
-    numpy: np.dtype = field(compare=False, hash=False, repr=False)
+    numpy: np.dtype = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DType):
+            return self.name == other.name
+        if not isinstance(other, (str, type, np.dtype)):
+            return NotImplemented
+        try:
+            return as_dtype(other).name == self.name
+        except DTypeError:
+            return False
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __str__(self) -> str:
         return self.name
@@ -113,5 +127,7 @@ def tensor_type(shape: int | Sequence[int], dtype: Any = float32) -> TensorType:
             raise ShapeError(f"a shape holds integers >= 0, got {extents!r}")
     result = TensorType(tuple(int(e) for e in extents), as_dtype(dtype))
     if result.nbytes > MAX_BYTES:
-        raise ShapeError(f"{result} has {result.nbytes} bytes; at most {MAX_BYTES} can be addressed")
+        raise ShapeError(
+            f"{result} has {result.nbytes} bytes; at most {MAX_BYTES} can be addressed"
+        )
     return result

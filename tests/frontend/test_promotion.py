@@ -117,3 +117,12 @@ def test_questions_about_dtypes():
     assert gx.isdtype(gx.float32, ("bool", "real floating")) and not gx.isdtype(gx.bool, "numeric")
     assert gx.finfo("float32").eps == np.finfo(np.float32).eps
     assert gx.iinfo(x.astype("uint8")).max == 255
+
+
+def test_dtypes_compare_as_numpys_do():
+    dtype = gx.input("x", (2,)).dtype
+    assert dtype == "float32" and dtype == np.float32 and dtype == np.dtype("f4")
+    assert dtype == gx.float32 and dtype != gx.float64 and dtype != "float64"
+    assert dtype != "no such type" and dtype != np.complex64 and dtype != None  # noqa: E711
+    assert gx.float64 != None  # noqa: E711
+    assert {gx.float32: 1}[dtype] == 1
