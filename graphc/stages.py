@@ -186,7 +186,7 @@ class Lowered(Generic[P, R]):
 
 def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
     texts = c_unit.translation_units(unit, _runtime_for, _FILES * cpu.cores())
-    return load_library([CUnit(t) for t in texts], cdef, target=target)
+    return load_library([CUnit(*text) for text in texts], cdef, target=target)
 
 
 def _runtime_for(text: str) -> str:

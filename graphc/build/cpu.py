@@ -13,7 +13,18 @@ from pathlib import Path
 
 from graphc.errors import ArgumentError
 
-__all__ = ["TARGETS", "check_target", "cores", "features", "identity", "isa", "machine", "name"]
+__all__ = [
+    "TARGETS",
+    "check_runs",
+    "check_target",
+    "cores",
+    "family",
+    "features",
+    "identity",
+    "isa",
+    "machine",
+    "name",
+]
 
 #: Compile targets and the vector instructions that each may use; "native" is this machine's own.
 TARGETS = {
@@ -28,12 +39,12 @@ TARGETS = {
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
-# The first set that a processor has names its instructions, by Linux's names of features.
-_X86_FEATURES = (
-    ("avx512", {"avx512f", "avx512bw", "avx512dq", "avx512vl"}),
-    ("avx2", {"avx2", "fma"}),
-    ("sse2", {"sse2"}),
-)
+# What tells the x86-64 levels apart, by Linux's names of features; each level has the ones before.
+_LEVELS = {
+    "x86-64-v2": {"sse4_2", "popcnt"},
+    "x86-64-v3": {"avx2", "bmi2", "fma"},
+    "x86-64-v4": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+}
 
 
 def check_target(target: str) -> str:
@@ -59,8 +70,36 @@ def isa(target: str = "native") -> str:
         return TARGETS[target]
     if machine() == "aarch64":
         return "neon"
+    if machine() != "x86_64" or not features():
+        return "generic"
+    best = [level for level in _LEVELS if not _missing(level)]
+    return TARGETS[best[-1]] if best else "sse2"
+
+
+def family(target: str, here: str) -> str:
+    """The processor family of a target, for a machine or compiler of the family `here`."""
+    if check_target(target) in ("native", "generic"):
+        return here
+    return "aarch64" if target == "aarch64" else "x86_64"
+
+
+def check_runs(target: str) -> None:
+    """`ArgumentError` if this processor cannot run code for a target: it would end the process."""
+    wanted = family(target, machine())
+    lacks = [wanted] if wanted != machine() else _missing(target)
+    if lacks:
+        raise ArgumentError(
+            f"target: {target} needs {', '.join(lacks)}, which this processor ({name()}) does not "
+            "have; export the C, or lower for native"
+        )
+
+
+def _missing(target: str) -> list[str]:
+    """What a target needs and this processor lacks; nothing where the system does not tell."""
+    levels = list(_LEVELS)
+    needed = levels[: levels.index(target) + 1] if target in levels else []
     present = features()
-    return next((name for name, needed in _X86_FEATURES if needed <= present), "generic")
+    return sorted(set().union(*(_LEVELS[n] for n in needed)) - present) if present else []
 
 
 @lru_cache(maxsize=1)
@@ -68,7 +107,7 @@ def features() -> frozenset[str]:
     """The processor's features under Linux's names; empty where the system does not tell."""
     if sys.platform == "darwin":
         text = _sysctl("machdep.cpu.features") + " " + _sysctl("machdep.cpu.leaf7_features")
-        return frozenset(text.lower().replace("avx1.0", "avx").split())
+        return frozenset(text.lower().replace("sse4.2", "sse4_2").split())
     match = re.search(r"^(?:flags|Features)\s*:(.*)$", _cpuinfo(), re.M)
     return frozenset(match[1].split()) if match else frozenset()
 

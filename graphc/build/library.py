@@ -60,8 +60,9 @@ def load(
     `cdef` declares the library's functions to cffi, `flags` follow those of the target. Without a
     `toolchain` it is the one that `find` gives. With an entry in the cache nothing is compiled and
     the compiler is not started. A `resident` library stays in the process for ever. Raises
-    `CompilerError` and `CacheError`.
+    `CompilerError`, `CacheError`, and `ArgumentError` for a target that cannot run here.
     """
+    cpu.check_runs(target)
     toolchain = toolchain or find(target)
     units = [Unit(source)] if isinstance(source, str) else list(source)
     headers = dict(headers or {})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections import deque
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,29 +28,58 @@ class Job:
 def run_all(jobs: Sequence[Job], folder: Path, environment: Mapping[str, str]) -> None:
     """Runs jobs in `folder`, as many at a time as there are cores.
 
-    The first failure ends the others and is raised as a `CompilerError`; so does an interrupt.
+    The first failure is raised as a `CompilerError`. It ends the other jobs, as an interrupt does.
     """
-    running: deque[tuple[Job, subprocess.Popen[bytes]]] = deque()
-    limit = cores()
-    try:
-        for job in jobs:
-            if len(running) >= limit:
-                _finish(*running[0])
-                running.popleft()
-            running.append((job, _start(job, folder, environment, subprocess.DEVNULL)))
-        while running:
-            _finish(*running[0])
-            running.popleft()
-    finally:
-        for _, process in running:
-            with process:
-                process.kill()
+    crew = _Crew(folder, environment)
+    with ThreadPoolExecutor(min(len(jobs), cores())) as threads:
+        try:
+            pending = {threads.submit(crew.run, job) for job in jobs}
+            while pending:
+                # Not for ever: an interrupt just before the wait would be seen only after it.
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            crew.stop()
+            raise
 
 
 def capture(job: Job, environment: Mapping[str, str]) -> str:
     """The standard output of one short job; `CompilerError` when it fails."""
     with _start(job, None, environment, subprocess.PIPE) as process:
-        return _finish(job, process).decode(errors="replace")
+        output, errors = process.communicate()
+    _check(job, process.returncode, errors)
+    return output.decode(errors="replace")
+
+
+class _Crew:
+    """The processes of one call. They are started from threads, because an interrupt reaches only
+    the main thread: there it could come between a process's start and the first trace of it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.guard = threading.Lock()
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.stopped = False
+
+    def run(self, job: Job) -> None:
+        with self.guard:
+            if self.stopped:
+                return
+            process = _start(job, self.folder, self.environment, subprocess.DEVNULL)
+            self.running.add(process)
+        with process:
+            _, errors = process.communicate()
+        with self.guard:
+            self.running.remove(process)
+        _check(job, process.returncode, errors)
+
+    def stop(self) -> None:
+        with self.guard:
+            self.stopped = True
+            for process in self.running:
+                process.kill()
 
 
 def _start(
@@ -72,12 +102,6 @@ def _start(
             source=job.source,
             hint="graphc doctor; or set CC to a C compiler that works",
         ) from error
-
-
-def _finish(job: Job, process: subprocess.Popen[bytes]) -> bytes:
-    output, errors = process.communicate()
-    _check(job, process.returncode, errors)
-    return output
 
 
 def _check(job: Job, code: int, stderr: bytes) -> None:

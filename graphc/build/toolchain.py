@@ -137,9 +137,7 @@ def target_flags(kind: str, machine: str, target: str) -> tuple[str, ...]:
 
     `CompilerError` if the target is of another family, and the compiler not one that can cross.
     """
-    family = {"native": machine, "generic": machine, "aarch64": "aarch64"}.get(
-        cpu.check_target(target), "x86_64"
-    )
+    family = cpu.family(target, machine)
     if kind == "zig":
         names = {"native": "native", "generic": "baseline", "aarch64": "baseline"}
         name = names.get(target, target.replace("-", "_"))
@@ -168,9 +166,7 @@ def find(target: str = "native") -> Toolchain:
     chosen = os.environ.get("CC", "").strip()
     if chosen:
         return _toolchain(tuple(shlex.split(chosen)), "CC is set to it")
-    family = {"aarch64": "aarch64", "native": cpu.machine(), "generic": cpu.machine()}.get(
-        cpu.check_target(target), "x86_64"
-    )
+    family = cpu.family(target, cpu.machine())
     names = ("gcc", "clang") if family == cpu.machine() else (f"{family}-linux-gnu-gcc",)
     for name in names:
         if shutil.which(name):

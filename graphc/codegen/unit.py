@@ -29,6 +29,15 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
 }
 
 
+#: How many functions, by the work that they do, are compiled with which flags besides the common
+#: ones (-O3): the bits of results do not depend on it.
+_EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
+    (128, ()),
+    (256, ("-O2",)),
+    (None, ("-O1",)),
+)
+
+
 @dataclass(slots=True)
 class KernelText:
     """A kernel as C: the function that computes it (shared by equal kernels) and its call."""
@@ -241,31 +250,57 @@ int graphc_step(void *const *in, void *const *out, void *arena, const void *runt
 """
 
 
-def translation_units(unit: Unit, runtime: Callable[[str], str], count: int) -> list[str]:
-    """The same program in at most `count` files of about equal length, for compilers that work in
-    parallel: kernels lose their `static`. `runtime` gives the text of the runtime's functions that
-    a file's own text uses.
+def _by_effort(unit: Unit) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The functions in groups with flags of their own: the compiler's full effort goes to those
+    that do most of the work, since a program of thousands would take it minutes.
     """
-    files: list[list[str]] = [[] for _ in range(max(1, min(count, len(unit.functions))))]
-    lengths = [0] * len(files)
-    for text in sorted(unit.functions.values(), key=len, reverse=True):
-        k = lengths.index(min(lengths))
-        files[k].append(text)
-        lengths[k] += len(text)
-    if len(files) == 1:
-        return [source(unit, runtime(body(unit)))]
+    work: dict[str, int] = {}
+    for k in unit.kernels:
+        work[k.name] = work.get(k.name, 0) + k.kernel.flops + 8 * k.kernel.bytes
+    names = sorted(unit.functions, key=lambda name: -work[name])
+    groups: list[tuple[tuple[str, ...], list[str]]] = []
+    start = 0
+    for count, flags in _EFFORT:
+        group = names[start:] if count is None else names[start : start + count]
+        start += len(group)
+        if group:
+            groups.append((flags, [unit.functions[n] for n in group]))
+    return groups
+
+
+def translation_units(
+    unit: Unit, runtime: Callable[[str], str], count: int
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The same program in several files with flags of their own, for compilers that work in
+    parallel: kernels lose their `static`. At most `count` files, of about equal length, for each
+    kind of flags. `runtime` gives the text of the runtime's functions that a file's text uses.
+    """
+    if min(count, len(unit.functions)) <= 1:
+        return [(source(unit, runtime(body(unit))), ())]
     texts = []
-    for group in files:
-        bodies = [re.sub(r"^static void", "void", t, flags=re.M) for t in group]
-        declared = [_prototype(t) for t in bodies]
-        defined = [d for d in unit.definitions if _tile_name(d) in "".join(bodies)]
-        own = "\n".join([*defined, *declared, *bodies])
-        texts.append(runtime(own) + "\n" + own)
+    for flags, functions in _by_effort(unit):
+        for group in _balanced(functions, min(count, len(functions))):
+            bodies = [re.sub(r"^static void", "void", t, flags=re.M) for t in group]
+            declared = [_prototype(t) for t in bodies]
+            defined = [d for d in unit.definitions if _tile_name(d) in "".join(bodies)]
+            own = "\n".join([*defined, *declared, *bodies])
+            texts.append((runtime(own) + "\n" + own, flags))
     kernels = [
         _prototype(re.sub(r"^static void", "void", t, flags=re.M)) for t in unit.functions.values()
     ]
     own = "\n".join([*kernels, *unit.tables, unit.entry])
-    return [*texts, runtime(own) + "\n" + own]
+    return [*texts, (runtime(own) + "\n" + own, ("-O1",))]
+
+
+def _balanced(texts: list[str], count: int) -> list[list[str]]:
+    """Texts dealt into groups of about equal length."""
+    groups: list[list[str]] = [[] for _ in range(count)]
+    lengths = [0] * count
+    for text in sorted(texts, key=len, reverse=True):
+        k = lengths.index(min(lengths))
+        groups[k].append(text)
+        lengths[k] += len(text)
+    return groups
 
 
 def _prototype(function: str) -> str:

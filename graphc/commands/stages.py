@@ -55,7 +55,7 @@ def _kernels(lowered: Lowered[Any, Any]) -> dict[str, Any]:
     return {
         "step": lowered.signature.name,
         "threads": lowered.threads,
-        "arena_bytes": lowered.program.plan.peak,
+        "arena_bytes": lowered.memory.peak_bytes,
         "stages": {s.name: len(s.graph) for s in lowered.stages},
         "kernels": [
             {

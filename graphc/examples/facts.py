@@ -43,17 +43,12 @@ class Facts:
 
 def facts(lowered: Lowered[Any, Any], step_seconds: Sequence[float], limit: Limits) -> Facts:
     """`step_seconds` are the times of single steps, of which the median counts."""
-    program = lowered.program
-    naive = sum(
-        sum(value.type.nbytes for value in buffer.values) or buffer.nbytes
-        for buffer in program.arena_buffers
-    )
     return Facts(
         nodes=len(lowered.traced.graph),
         kernels=len(lowered.kernels),
         functions=len(lowered.unit.functions),
-        arena_bytes=program.plan.peak,
-        naive_bytes=naive,
+        arena_bytes=lowered.memory.peak_bytes,
+        naive_bytes=lowered.memory.naive_bytes,
         flops=sum(kernel.flops for kernel in lowered.kernels),
         step_seconds=median(step_seconds) if step_seconds else 0.0,
         limit_gflops=limit.gflops,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
-from graphc import optim
+from graphc import optim, tree
 from graphc.errors import ArgumentError
 from graphc.examples import corpus, gpt
 
@@ -56,7 +56,7 @@ class Settings:
 
 
 def _matrices(params: Any) -> Any:
-    return gx.tree.map(lambda p: p.ndim > 1, params)
+    return tree.map(lambda p: p.ndim > 1, params)
 
 
 def stored_settings(path: Path) -> Settings:

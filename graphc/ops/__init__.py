@@ -39,6 +39,7 @@ from graphc.ops.cumulative import (
 )
 from graphc.ops.exponential import gap
 from graphc.ops.indexing import gather, pick, take_along_axis
+from graphc.ops.linalg import cholesky, lu, triangular_solve, tril, triu
 from graphc.ops.placing import concat, pad, unslice
 from graphc.ops.random import random_bits
 from graphc.ops.reduction import (
@@ -61,18 +62,20 @@ from graphc.ops.scatter import (
     scatter_set,
 )
 from graphc.ops.shape import broadcast, flip, permute, reshape, slice
+from graphc.ops.solve import det, diagonal, inv, slogdet, solve
 from graphc.ops.sorting import argsort, searchsorted, sort, top_k
 from graphc.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [
     "Constant", "Iota", "Matmul", "add_all", "all", "any", "argmax", "argmin", "argsort",
-    "astype", "broadcast", "concat", "constant", "count_nonzero", "cumulative_logsumexp",
-    "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum", "dynamic_slice",
-    "dynamic_update_slice", "flip", "gap", "gather", "iota", "matmul", "max", "min",
-    "no_derivative", "pad", "part", "permute", "pick", "preceding", "prod", "random_bits",
-    "recurrence", "reshape", "scatter_add", "scatter_max", "scatter_min", "scatter_multiply",
-    "scatter_set", "searchsorted", "slice", "sort", "sum", "sum_all", "take_along_axis",
-    "top_k", "transpose", "unslice",
+    "astype", "broadcast", "cholesky", "concat", "constant", "count_nonzero",
+    "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod",
+    "cumulative_sum", "det", "diagonal", "dynamic_slice", "dynamic_update_slice", "flip", "gap",
+    "gather", "inv", "iota", "lu", "matmul", "max", "min", "no_derivative", "pad", "part",
+    "permute", "pick", "preceding", "prod", "random_bits", "recurrence", "reshape",
+    "scatter_add", "scatter_max", "scatter_min", "scatter_multiply", "scatter_set",
+    "searchsorted", "slice", "slogdet", "solve", "sort", "sum", "sum_all", "take_along_axis",
+    "top_k", "transpose", "triangular_solve", "tril", "triu", "unslice",
 ]  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphc.dtypes import TensorType
 from graphc.ir.expr import INDEX, Expr, Var, index
+from graphc.ir.loops import For, Stmt
 from graphc.ir.spec import Index, NestIO, row_major
 
 
@@ -41,6 +42,13 @@ class Lines:
 def counter(io: NestIO, prefix: str = "k") -> Var:
     """A fresh loop counter."""
     return Var(INDEX, io.fresh(prefix))
+
+
+def over(counters: Sequence[Var], extents: Sequence[int], body: list[Stmt]) -> list[Stmt]:
+    """The body in loops over a shape, the last axis innermost."""
+    for var, extent in zip(reversed(counters), reversed(extents), strict=True):
+        body = [For(var, ZERO, index(extent), body)]
+    return body
 
 
 ZERO, ONE = index(0), index(1)

@@ -1,29 +1,36 @@
 """The arena: where in one block of memory each buffer of a step lies.
 
 Two buffers may share bytes when they are not live at the same time. Finding the smallest arena is
-NP-hard (dynamic storage allocation), so a portfolio of greedy placements is tried, each one a
-ranking of the buffers and a choice of gap, and the best is improved by moving what lies at its top
-forward in its ranking. The work is bounded by a count of placements and never by a clock, so equal
-input gives equal plans. A plan whose peak equals the largest sum of live bytes is optimal.
+NP-hard (dynamic storage allocation). First greedy placements are tried (`placement.py`); where they
+do not reach the largest sum of live bytes, below which no plan can go, a complete search tries to
+(`packing.py`). All effort is counted in steps and never in seconds, so equal input gives equal
+plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphc.errors import GraphcError
+from graphc.schedule import packing, placement
 
 #: Bytes: a cache line, and the widest vector.
 ALIGNMENT = 64
-#: How many buffers may be placed by all attempts together; the first attempts always run.
-PLACEMENTS = 60_000
-#: Greedy attempts that run whatever they cost.
+#: How many buffers greedy attempts may place in all (about 50 000 a second).
+PLACEMENTS = 40_000
+#: Greedy attempts that are made whatever they cost.
 CERTAIN_ATTEMPTS = 2
-#: Attempts in a row without a smaller peak that end the local search.
+#: Greedy attempts in a row without a smaller peak that end the local search.
 PATIENCE = 12
+#: Steps of the complete search for an effort of 1, and those of one choice beside one for every
+#: buffer of every section.
+SEARCH_STEPS = 12_000_000
+CHOICE_STEPS = 4_000
+#: The search ends when the arena is within this part of what could not be reached.
+TOLERANCE = 1 / 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +58,33 @@ class ArenaPlan:
         return self.peak / self.max_live if self.max_live else 1.0
 
 
-def plan(buffers: Sequence[Lifetime], alignment: int = ALIGNMENT) -> ArenaPlan:
+def plan(buffers: Sequence[Lifetime], alignment: int = ALIGNMENT, effort: float = 1.0) -> ArenaPlan:
     """Offsets, multiples of `alignment`, such that buffers live at one time do not overlap.
 
+    `effort` scales the complete search: 1 adds at most about half a second, 0 does without it.
     Raises GraphcError for a negative size or a lifetime without a step.
     """
     for number, buffer in enumerate(buffers):
         if buffer.size < 0 or buffer.first >= buffer.last:
             raise GraphcError(f"buffer {number} cannot be planned: {buffer}")
-    problem = _Problem(buffers, alignment)
-    best = _Attempt(problem, problem.orderings[0], best_fit=False)
-    best.run(None)
-    _portfolio(problem, best)
-    return ArenaPlan(tuple(best.offsets.tolist()), best.peak, problem.max_live)
+    real = [k for k, buffer in enumerate(buffers) if buffer.size]
+    offsets = np.zeros(len(buffers), np.int64)
+    if not real:
+        return ArenaPlan(tuple(offsets.tolist()), 0, 0)
+    problem = placement.Buffers(
+        [_rounded(buffers[k].size, alignment) for k in real],
+        [buffers[k].first for k in real],
+        [buffers[k].last for k in real],
+    )
+    greedy = placement.place(problem, PLACEMENTS, CERTAIN_ATTEMPTS, PATIENCE)
+    offsets[real], peak = greedy.offsets, greedy.peak
+    if peak > problem.max_live:
+        sections = packing.Sections(problem.sizes, problem.first, problem.last)
+        choices = int(effort * SEARCH_STEPS) // (CHOICE_STEPS + len(sections.members))
+        found = packing.smallest(sections, problem.max_live, peak, choices, TOLERANCE)
+        if found is not None:
+            offsets[real], peak = found, int((found + problem.sizes).max())
+    return ArenaPlan(tuple(offsets.tolist()), peak, problem.max_live)
 
 
 def check(buffers: Sequence[Lifetime], plan: ArenaPlan, alignment: int = ALIGNMENT) -> None:
@@ -117,116 +138,3 @@ def read_csv(lines: Iterable[str]) -> list[Lifetime]:
 
 def _rounded(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
-
-
-class _Problem:
-    """The buffers as arrays, the rankings of the portfolio and the lower bound."""
-
-    def __init__(self, buffers: Sequence[Lifetime], alignment: int) -> None:
-        self.sizes = [_rounded(b.size, alignment) for b in buffers]
-        self.first = [b.first for b in buffers]
-        self.last = [b.last for b in buffers]
-        self.max_live = self._max_live()
-        real = [k for k, size in enumerate(self.sizes) if size]
-        self.orderings = [sorted(real, key=key) for key in self._rankings()]
-
-    def _max_live(self) -> int:
-        change: dict[int, int] = {}
-        for size, first, last in zip(self.sizes, self.first, self.last, strict=True):
-            change[first] = change.get(first, 0) + size
-            change[last] = change.get(last, 0) - size
-        live = most = 0
-        for step in sorted(change):
-            live += change[step]
-            most = max(most, live)
-        return most
-
-    def _rankings(self) -> list[Callable[[int], tuple[int, ...]]]:
-        """Large before small, by four measures; ties by the others, then by number."""
-        size, first, last = self.sizes, self.first, self.last
-        return [
-            lambda k: (-size[k], first[k] - last[k], first[k], k),
-            lambda k: (-size[k] * (last[k] - first[k]), -size[k], first[k], k),
-            lambda k: (first[k] - last[k], -size[k], first[k], k),
-            lambda k: (first[k], -size[k], first[k] - last[k], k),
-        ]
-
-
-class _Attempt:
-    """One greedy placement: the buffers of `order` in turn, each in the lowest gap that fits or,
-    with `best_fit`, in the smallest one; the space below the lowest buffer is a gap too.
-    """
-
-    def __init__(self, problem: _Problem, order: Sequence[int], best_fit: bool) -> None:
-        self.problem = problem
-        self.order = list(order)
-        self.best_fit = best_fit
-        self.offsets = np.zeros(len(problem.sizes), np.int64)
-        self.peak = 0
-
-    def run(self, limit: int | None) -> bool:
-        """Places everything; gives up (False) where the peak would reach `limit`."""
-        sizes, firsts, lasts = self.problem.sizes, self.problem.first, self.problem.last
-        # Placed buffers by ascending offset; rows: begin, end, first step, last step.
-        table = np.empty((4, len(self.order)), np.int64)
-        for count, buffer in enumerate(self.order):
-            begin, end, first, last = table[:, :count]
-            size = sizes[buffer]
-            rivals = np.flatnonzero((first < lasts[buffer]) & (last > firsts[buffer]))
-            at = self._gap(size, begin[rivals], end[rivals]) if rivals.size else 0
-            if limit is not None and at + size >= limit:
-                return False
-            self.offsets[buffer] = at
-            self.peak = max(self.peak, at + size)
-            place = int(begin.searchsorted(at))
-            table[:, place + 1 : count + 1] = table[:, place:count].copy()
-            table[:, place] = (at, at + size, firsts[buffer], lasts[buffer])
-        return True
-
-    def _gap(self, size: int, begin: np.ndarray, end: np.ndarray) -> int:
-        floor = np.maximum.accumulate(end)
-        gaps = begin.copy()
-        gaps[1:] -= floor[:-1]
-        fitting = np.flatnonzero(gaps >= size)
-        if not fitting.size:
-            return int(floor[-1])
-        chosen = int(fitting[gaps[fitting].argmin()] if self.best_fit else fitting[0])
-        return int(floor[chosen - 1]) if chosen else 0
-
-    def take(self, other: _Attempt) -> None:
-        self.order, self.best_fit = other.order, other.best_fit
-        self.offsets, self.peak = other.offsets, other.peak
-
-
-def _portfolio(problem: _Problem, best: _Attempt) -> None:
-    """Tries the other rankings and gaps, then the local search, and leaves the best in `best`."""
-    tries = [(order, best_fit) for best_fit in (False, True) for order in problem.orderings][1:]
-    budget = PLACEMENTS // max(len(best.order), 1) - 1
-    for number, (order, best_fit) in enumerate(tries):
-        if best.peak == problem.max_live or number >= max(budget, CERTAIN_ATTEMPTS):
-            return
-        attempt = _Attempt(problem, order, best_fit)
-        if attempt.run(best.peak):
-            best.take(attempt)
-    _improve(problem, best, budget - len(tries))
-
-
-def _improve(problem: _Problem, best: _Attempt, budget: int) -> None:
-    """Local search: what lies at the top was placed too late, so it moves forward in the ranking,
-    by half of its rank, then by a quarter, …; a smaller peak starts again from there.
-    """
-    fruitless = 0
-    while best.peak > problem.max_live and budget > 0 and fruitless < PATIENCE:
-        ends = best.offsets + np.asarray(problem.sizes)
-        top = [k for k in best.order if ends[k] == best.peak]
-        chosen = top[fruitless % len(top)]
-        rank = best.order.index(chosen)
-        order = [k for k in best.order if k != chosen]
-        order.insert(rank - (rank + 1 >> 1 + fruitless // len(top)), chosen)
-        attempt = _Attempt(problem, order, best.best_fit)
-        budget -= 1
-        if attempt.run(best.peak):
-            best.take(attempt)
-            fruitless = 0
-        else:
-            fruitless += 1

@@ -21,6 +21,7 @@ place first is how perfect rectangle packings are found.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ import numpy as np
 _WALL = 1 << 60
 #: The choice to waste the floor of a section instead of covering it.
 _WASTE = -1
+#: The first searches give up after as many choices as this many ways to the bottom have.
+_DIVES = 2
 
 Range = tuple[int, int]
 
@@ -43,7 +46,8 @@ class Sections:
         self.left = np.zeros(count, np.int64)
         self.right = np.zeros(count, np.int64)
         # At equal steps ends come before beginnings: lifetimes are half open.
-        events = sorted([(t, 0, k) for k, t in enumerate(last)] + [(t, 1, k) for k, t in enumerate(first)])
+        ends = [(step, 0, k) for k, step in enumerate(last)]
+        events = sorted(ends + [(step, 1, k) for k, step in enumerate(first)])
         section, grown = 0, False
         for _, begins, buffer in events:
             if begins:
@@ -75,6 +79,13 @@ class _Part:
     buffers: np.ndarray
 
 
+_Key = tuple[int, bytes, bytes]
+
+
+def _key(height: np.ndarray, part: _Part) -> _Key:
+    return part.begin, height[part.begin : part.end].tobytes(), part.buffers.tobytes()
+
+
 @dataclass(slots=True, eq=False)
 class _Frame:
     """A node of the search: the state, the part that is worked on, and what is left to try there.
@@ -103,9 +114,66 @@ class Outcome:
     nodes: int
 
 
-def pack(sections: Sections, capacity: int, rank: np.ndarray, nodes: int) -> Outcome:
+def smallest(
+    sections: Sections, low: int, high: int, nodes: int, tolerance: float
+) -> np.ndarray | None:
+    """Offsets with a peak below `high`, where `low` is a lower bound, in at most `nodes` choices;
+    None where none were found. Tries `low` itself with half of the nodes, then halves the
+    distance until it is less than `tolerance` of `high`.
+    """
+    best = None
+    share = nodes // 2
+    capacity = low
+    while low < high and share >= len(sections.sizes):
+        outcome = fit(sections, capacity, share)
+        nodes -= outcome.nodes
+        if outcome.offsets is not None:
+            best = outcome.offsets
+            high = int((best + sections.sizes).max())
+        else:
+            low = capacity + 1
+        if high - low <= tolerance * high:
+            break
+        capacity = (low + high) // 2
+        share = nodes // 2
+    return best
+
+
+def fit(sections: Sections, capacity: int, nodes: int) -> Outcome:
     """Looks for offsets such that all buffers end at or below `capacity`, in at most `nodes`
-    choices. Where several buffers could be chosen, one with a lower `rank` comes first.
+    choices, by searches that prefer large, long and spacious buffers in turn. A search that went
+    astray early does not come back, so each gets little, and later ones see sizes blurred.
+    """
+    used = 0
+    for number in itertools.count():
+        share = min(nodes - used, _DIVES * len(sections.sizes) << number // 3)
+        if share <= 0:
+            return Outcome(None, False, used)
+        outcome = pack(sections, capacity, _rank(sections, number), share)
+        used += outcome.nodes
+        if outcome.complete:
+            return Outcome(outcome.offsets, True, used)
+    raise AssertionError("unreachable")
+
+
+def _rank(sections: Sections, number: int) -> np.ndarray:
+    """The place of each buffer by size, number of sections or area, blurred from round to round."""
+    spans = sections.right - sections.left
+    measures = (
+        sections.sizes + spans / (sections.count + 1),
+        spans + sections.sizes / (sections.sizes.max() + 1),
+        spans * sections.sizes,
+    )
+    round_, which = divmod(number, len(measures))
+    # Multiples of an odd number, modulo 2³²: spread evenly, and the same on every machine.
+    spread = np.arange(len(spans)) * (2654435761 * round_) % 2**32 / 2**32
+    blurred = measures[which] * (1 + spread)
+    return np.argsort(np.argsort(-blurred, kind="stable"))
+
+
+def pack(sections: Sections, capacity: int, rank: np.ndarray, nodes: int) -> Outcome:
+    """One search of at most `nodes` choices. Where several buffers could be chosen, one with a
+    lower `rank` comes first.
     """
     return _Search(sections, capacity, rank).run(nodes)
 
@@ -117,6 +185,8 @@ class _Search:
         self.rank = rank
         self.offsets = np.zeros(len(sections.sizes), np.int64)
         self.reach = np.full(len(sections.sizes), _WALL, np.int64)
+        # Parts without a packing: the same skyline over the same buffers comes up in many orders.
+        self.dead: set[_Key] = set()
 
     def run(self, nodes: int) -> Outcome:
         s = self.sections
@@ -148,7 +218,9 @@ class _Search:
 
     def _return(self, frames: list[_Frame]) -> None:
         """Back from a dead end to the last choice that touched the part where it lies."""
-        part = frames.pop().parts[0]
+        dead = frames.pop()
+        part = dead.parts[0]
+        self.dead.add(_key(dead.height, part))
         while frames:
             begin, end = frames[-1].touched
             if begin < part.end and end > part.begin:
@@ -179,7 +251,10 @@ class _Search:
         part = parts[0]
         if not self._raise(height, load, part):
             return None
-        parts = self._cut(height, part) + parts[1:]
+        cut = self._cut(height, part)
+        if not self.dead.isdisjoint([_key(height, p) for p in cut]):
+            return None
+        parts = cut + parts[1:]
         if not parts:
             return _Frame(height, load, parts, 0, 0, [])
         return self._choices(height, load, parts)
@@ -218,7 +293,8 @@ class _Search:
         ends = (open_[np.concatenate((gaps, [len(open_) - 1]))] + 1).tolist()
         at = s.left[part.buffers]
         return [
-            _Part(b, e, part.buffers[(at >= b) & (at < e)]) for b, e in zip(begins, ends, strict=True)
+            _Part(b, e, part.buffers[(at >= b) & (at < e)])
+            for b, e in zip(begins, ends, strict=True)
         ]
 
     def _choices(self, height: np.ndarray, load: np.ndarray, parts: list[_Part]) -> _Frame:
