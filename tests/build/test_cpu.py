@@ -8,6 +8,7 @@ from graphc.build import cpu
 from graphc.errors import ArgumentError
 
 ZEN5 = "vendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n"
+V3 = "sse2 sse4_2 popcnt avx avx2 bmi2 fma"
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, machine: str, cpuinfo: str) -> None:
@@ -28,9 +29,10 @@ def fresh() -> object:
 @pytest.mark.parametrize(
     ("machine", "flags", "expected"),
     [
-        ("x86_64", "sse2 avx avx2 fma avx512f avx512bw avx512dq avx512vl", "avx512"),
-        ("x86_64", "sse2 avx avx2 fma avx512f", "avx2"),
-        ("x86_64", "sse2 avx avx2", "sse2"),
+        ("x86_64", f"{V3} avx512f avx512bw avx512dq avx512vl", "avx512"),
+        ("x86_64", f"{V3} avx512f", "avx2"),
+        ("x86_64", "sse2 sse4_2 popcnt avx avx2", "sse2"),
+        ("x86_64", "sse2", "sse2"),
         ("x86_64", "", "generic"),
         ("aarch64", "fp asimd", "neon"),
         ("riscv64", "", "generic"),
@@ -59,6 +61,28 @@ def test_named_targets_do_not_depend_on_the_processor(monkeypatch: pytest.Monkey
 def test_unknown_target_is_refused_with_the_list() -> None:
     with pytest.raises(ArgumentError, match=r"native, generic, .* got 'x86-64-v5'"):
         cpu.isa("x86-64-v5")
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "runs"),
+    [
+        ("x86_64", V3, {"native", "generic", "x86-64-v2", "x86-64-v3"}),
+        ("x86_64", V3.replace("fma", ""), {"native", "generic", "x86-64-v2"}),
+        ("x86_64", "avx512f avx512bw avx512dq avx512vl", {"native", "generic"}),
+        ("x86_64", "", {"native", "generic", "x86-64-v2", "x86-64-v3", "x86-64-v4"}),
+        ("aarch64", "asimd", {"native", "generic", "aarch64"}),
+    ],
+)
+def test_what_runs_here(
+    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, runs: set[str]
+) -> None:
+    pretend(monkeypatch, machine, f"{ZEN5}flags\t\t: {flags}\n")
+    for target in cpu.TARGETS:
+        if target in runs:
+            cpu.check_runs(target)
+        else:
+            with pytest.raises(ArgumentError, match=f"{target} needs .*, which this processor"):
+                cpu.check_runs(target)
 
 
 def test_identity_tells_processors_apart_and_not_clock_rates(

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from graphc.build import cpu
 from graphc.build.cache import Cache
 from graphc.build.library import Unit, load
 from graphc.build.toolchain import find
-from graphc.errors import CacheError, CompilerError
+from graphc.errors import ArgumentError, CacheError, CompilerError
 
 EXPORT = '__attribute__((visibility("default")))'
 PLUS_ONE = f"{EXPORT} int f(int x) {{ return x + 1; }}\n"
@@ -51,6 +52,12 @@ def test_targets(tmp_path: Path) -> None:
         target: load(PLUS_ONE, "int f(int);", target=target) for target in ("generic", "native")
     }
     assert paths["generic"].path != paths["native"].path
+
+
+def test_a_target_that_would_end_the_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = "aarch64" if cpu.machine() == "x86_64" else "x86-64-v2"
+    with pytest.raises(ArgumentError, match="does not have"):
+        load(PLUS_ONE, "int f(int);", target=other)
 
 
 def test_equal_text_is_compiled_once_and_different_flags_are_not_equal() -> None:

@@ -262,7 +262,7 @@ def test_one_failure_ends_the_others(
         script, monkeypatch, 'case "$*" in *bad.c*) exit 1;; *) exec sleep 1000;; esac'
     )
     monkeypatch.setattr("graphc.build.runner.cores", lambda: 2)
-    sources = {tmp_path / "bad.c": (), tmp_path / "slow.c": ()}
+    sources = {tmp_path / "slow.c": (), tmp_path / "bad.c": (), tmp_path / "slower.c": ()}
     with pytest.raises(CompilerError) as caught:
         found.compile(sources, tmp_path / "out.so", found.flags())
     assert caught.value.source == tmp_path / "bad.c"
