@@ -30,6 +30,10 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "
 _STALE_SECONDS = 24 * 3600  # no build takes a day: what is older was left by a process that died
 _KEPT_FAILURES = 16
 
+# Bytes that this process has written into a cache since it swept it. The first build sweeps; after
+# that, not each one looks at every entry.
+_written: dict[Path, int] = {}
+
 
 @dataclass(frozen=True)
 class CacheContents:
@@ -57,7 +61,6 @@ class Cache:
     def __init__(self, directory: Path, limit: int = _DEFAULT_LIMIT) -> None:
         self.directory = directory.absolute()
         self.limit = limit
-        self._unswept = limit  # bytes written since the last sweep; the first build sweeps
         with self._explained("make the cache"):
             _make_private(self.directory)
             for folder in (self._entries, self._work, self._failed, self.tools):
@@ -152,7 +155,7 @@ class Cache:
         content = _read_own(path)
         if content is None or hashlib.sha256(content).hexdigest() != digest:
             return None
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # a filled cache can be used where it cannot be written
             os.utime(self._entries / f"{name}.json")
         return path
 
@@ -168,8 +171,9 @@ class Cache:
         for file, final in ((product, path), (record, self._entries / f"{name}.json")):
             _sync(file)
             os.replace(file, final)
-        self._unswept += len(content) + len(text)
-        if self._unswept > self.limit // 64:
+        written = _written.get(self.directory, self.limit) + len(content) + len(text)
+        _written[self.directory] = written
+        if written > self.limit // 64:
             self._sweep(keep=name)
         return path
 
@@ -212,7 +216,7 @@ class Cache:
 
     def _sweep(self, keep: str) -> None:
         """Removes the least recently used entries beyond the limit, and what dead builds left."""
-        self._unswept = 0
+        _written[self.directory] = 0
         groups = self._groups()
         excess = sum(group.bytes for group in groups) - self.limit
         for group in groups:

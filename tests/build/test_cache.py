@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -192,6 +193,19 @@ def test_what_is_larger_than_the_limit_can_still_be_used(cache_folder: Path) -> 
     other = cache.get_or_build({"other": ""}, writer(b"y" * 1000))
     assert cache.show().entries == 1
     assert other.is_file()
+
+
+def test_what_a_read_only_cache_holds_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Cache.default().get_or_build(KEY, writer(b"product"))
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("utime", "replace", "rename", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    assert Cache.default().get_or_build(KEY, never) == path
+    with pytest.raises(CacheError, match="Read-only file system"):
+        Cache.default().get_or_build({"other": ""}, writer(b"more"))
 
 
 @pytest.mark.parametrize(
