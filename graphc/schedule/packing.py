@@ -21,9 +21,10 @@ place first is how perfect rectangle packings are found.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 
@@ -38,13 +39,14 @@ Range = tuple[int, int]
 
 
 class Sections:
-    """Buffers as ranges of sections: `left[k]` to `right[k] - 1` are those of buffer k."""
+    """Buffers as ranges of sections: `left[k]` to `right[k] - 1` are those of buffer k, `pairs` is
+    the number of pairs of a section and a buffer in it. Sizes are positive; there is a buffer.
+    """
 
     def __init__(self, sizes: Sequence[int], first: Sequence[int], last: Sequence[int]) -> None:
         self.sizes = np.asarray(sizes, np.int64)
-        count = len(self.sizes)
-        self.left = np.zeros(count, np.int64)
-        self.right = np.zeros(count, np.int64)
+        self.left = np.zeros(len(sizes), np.int64)
+        self.right = np.zeros(len(sizes), np.int64)
         # At equal steps ends come before beginnings: lifetimes are half open.
         ends = [(step, 0, k) for k, step in enumerate(last)]
         events = sorted(ends + [(step, 1, k) for k, step in enumerate(first)])
@@ -59,15 +61,32 @@ class Sections:
                 grown = False
                 self.right[buffer] = section
         self.count = section
-        # The buffers of section s are members[start[s] : start[s + 1]].
+        self.pairs = int((self.right - self.left).sum())
+
+    @cached_property
+    def _by_section(self) -> tuple[np.ndarray, np.ndarray]:
         spans = self.right - self.left
-        buffers = np.repeat(np.arange(count), spans)
+        buffers = np.repeat(np.arange(len(spans)), spans)
         within = np.arange(len(buffers)) - np.repeat(np.cumsum(spans) - spans, spans)
         sections = self.left[buffers] + within
         order = np.argsort(sections, kind="stable")
-        self.members = buffers[order]
-        self.start = np.searchsorted(sections[order], np.arange(section + 1))
-        self.load = np.bincount(sections, self.sizes[buffers], section).astype(np.int64)
+        return buffers[order], np.searchsorted(sections[order], np.arange(self.count + 1))
+
+    def members(self, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """The buffers of each of some sections, one section after the other, and where in them each
+        section begins.
+        """
+        buffers, start = self._by_section
+        rows = start[begin : end + 1]
+        return buffers[rows[0] : rows[-1]], rows[:-1] - rows[0]
+
+    @cached_property
+    def load(self) -> np.ndarray:
+        """The sum of the sizes in each section."""
+        change = np.zeros(self.count + 1, np.int64)
+        np.add.at(change, self.left, self.sizes)
+        np.subtract.at(change, self.right, self.sizes)
+        return np.cumsum(change)[:-1]
 
 
 @dataclass(slots=True, eq=False)
@@ -79,11 +98,10 @@ class _Part:
     buffers: np.ndarray
 
 
-_Key = tuple[int, bytes, bytes]
-
-
-def _key(height: np.ndarray, part: _Part) -> _Key:
-    return part.begin, height[part.begin : part.end].tobytes(), part.buffers.tobytes()
+def _digest(height: np.ndarray, part: _Part) -> bytes:
+    """The state of a part in 16 bytes: sections, skyline and unplaced buffers."""
+    state = (np.int64(part.begin), height[part.begin : part.end], part.buffers)
+    return blake2b(b"".join([x.tobytes() for x in state]), digest_size=16).digest()
 
 
 @dataclass(slots=True, eq=False)
@@ -144,16 +162,15 @@ def fit(sections: Sections, capacity: int, nodes: int) -> Outcome:
     choices, by searches that prefer large, long and spacious buffers in turn. A search that went
     astray early does not come back, so each gets little, and later ones see sizes blurred.
     """
-    used = 0
-    for number in itertools.count():
+    used = number = 0
+    while used < nodes:
         share = min(nodes - used, _DIVES * len(sections.sizes) << number // 3)
-        if share <= 0:
-            return Outcome(None, False, used)
         outcome = pack(sections, capacity, _rank(sections, number), share)
         used += outcome.nodes
+        number += 1
         if outcome.complete:
             return Outcome(outcome.offsets, True, used)
-    raise AssertionError("unreachable")
+    return Outcome(None, False, used)
 
 
 def _rank(sections: Sections, number: int) -> np.ndarray:
@@ -186,18 +203,17 @@ class _Search:
         self.offsets = np.zeros(len(sections.sizes), np.int64)
         self.reach = np.full(len(sections.sizes), _WALL, np.int64)
         # Parts without a packing: the same skyline over the same buffers comes up in many orders.
-        self.dead: set[_Key] = set()
+        self.dead: set[bytes] = set()
 
     def run(self, nodes: int) -> Outcome:
         s = self.sections
         height = np.zeros(s.count + 1, np.int64)
         height[-1] = _WALL
         everything = _Part(0, s.count, np.arange(len(s.sizes)))
-        root = self._frame(height, s.load, [everything]) if s.count else None
-        if s.count and root is None:
+        if s.load.max() > self.capacity:
             return Outcome(None, True, 0)
-        if root is None or not root.parts:
-            return Outcome(self.offsets, True, 0)
+        root = self._frame(height, s.load, [everything])
+        assert root is not None, "nothing is placed yet, so nothing is wasted"
         frames = [root]
         used = 0
         while frames:
@@ -220,7 +236,7 @@ class _Search:
         """Back from a dead end to the last choice that touched the part where it lies."""
         dead = frames.pop()
         part = dead.parts[0]
-        self.dead.add(_key(dead.height, part))
+        self.dead.add(_digest(dead.height, part))
         while frames:
             begin, end = frames[-1].touched
             if begin < part.end and end > part.begin:
@@ -252,7 +268,7 @@ class _Search:
         if not self._raise(height, load, part):
             return None
         cut = self._cut(height, part)
-        if not self.dead.isdisjoint([_key(height, p) for p in cut]):
+        if not self.dead.isdisjoint([_digest(height, p) for p in cut]):
             return None
         parts = cut + parts[1:]
         if not parts:
@@ -266,13 +282,12 @@ class _Search:
         s, buffers = self.sections, part.buffers
         here = slice(part.begin, part.end)
         ends = np.stack((s.left[buffers], s.right[buffers]), 1).ravel()
-        rows = s.start[part.begin : part.end + 1]
-        members = s.members[rows[0] : rows[-1]]
+        members, rows = s.members(part.begin, part.end)
         while True:
-            self.reach[s.members[rows[0] : rows[-1]]] = _WALL
+            self.reach[members] = _WALL
             if len(buffers):
                 self.reach[buffers] = np.maximum.reduceat(height, ends)[::2]
-            lowest = np.minimum.reduceat(self.reach[members], rows[:-1] - rows[0])
+            lowest = np.minimum.reduceat(self.reach[members], rows)
             if not (lowest > height[here]).any():
                 return True
             np.maximum(height[here], lowest, out=height[here])
@@ -281,7 +296,7 @@ class _Search:
                 return False
 
     def _cut(self, height: np.ndarray, part: _Part) -> list[_Part]:
-        """The runs of sections between walls; the one with the least to spare comes first."""
+        """The runs of sections between walls, with the buffers of each."""
         s = self.sections
         open_ = np.flatnonzero(height[part.begin : part.end] < _WALL) + part.begin
         if not len(open_):

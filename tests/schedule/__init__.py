@@ -1,0 +1,1 @@
+"""The schedule: storage, fusion, the arena."""
