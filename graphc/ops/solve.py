@@ -1,0 +1,151 @@
+"""Linear systems, inverses and determinants, composed of the LU factorisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import TensorType, float32, float64, int32
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.graph import Node, Value, apply
+from graphc.ir.site import located
+from graphc.ir.spec import Expand
+from graphc.ops.linalg import MatrixOp, eye_like, put_rows, take_rows
+from graphc.ops.samples import Refusal, Sample, Source, refuses
+
+
+@dataclass(frozen=True)
+class Solve(MatrixOp):
+    """x of a·x = b, or of aᵀ·x = b if `transposed`, for matrices [b…, n, n] and right-hand sides
+    [b…, n, m]. A singular matrix gives infinities and NaNs.
+
+    The derivative solves a transposed system and takes one product. It is expanded only after
+    differentiation, so that both systems share one factorisation, which has no derivative then.
+    """
+
+    name = "solve"
+    transposed: bool = False
+
+    def infer(self, a: TensorType, b: TensorType) -> tuple[TensorType, ...]:
+        what = f"solve({a}, {b})"
+        self.check(a, what)
+        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
+            raise ShapeError(located(f"{what}: right-hand sides [b…, {a.shape[-1]}, m] required"))
+        if a.dtype is not b.dtype:
+            raise DTypeError(located(f"{what}: dtypes differ"))
+        return (b,)
+
+    def reference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        matrix = (np.swapaxes(a, -1, -2) if self.transposed else a).astype(np.float64)
+        out = np.empty(b.shape)
+        for place in np.ndindex(a.shape[:-2]):
+            try:
+                out[place] = np.linalg.solve(matrix[place], b[place].astype(np.float64))
+            except np.linalg.LinAlgError:
+                out[place] = np.nan
+        return out.astype(b.dtype)
+
+    def flops(self, a: TensorType, b: TensorType) -> int:
+        return 2 * a.size * a.shape[-1] // 3 + 2 * a.shape[-1] * b.size
+
+    def spec(self, a: TensorType, b: TensorType) -> Expand:
+        return Expand(self._expanded)
+
+    def _expanded(self, a: Value, b: Value) -> Sequence[Value]:
+        lu, _, order = ops.lu(a)
+        if self.transposed:
+            x = ops.triangular_solve(lu, b, lower=False, transposed=True)
+            x = ops.triangular_solve(lu, x, transposed=True, unit=True)
+            return (put_rows(x, order),)
+        x = ops.triangular_solve(lu, take_rows(b, order), unit=True)
+        return (ops.triangular_solve(lu, x, lower=False),)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        back = apply(Solve(not self.transposed), node.inputs[0], g)[0]
+        x = node.outputs[0]
+        left, right = (x, back) if self.transposed else (back, x)
+        return (ops.negative(ops.matmul(left, ops.transpose(right))), back)
+
+    def jvp(self, node: Node, ta: Value | None, tb: Value | None) -> Sequence[Value | None]:
+        terms = [] if tb is None else [tb]
+        if ta is not None:
+            moved = ops.transpose(ta) if self.transposed else ta
+            terms.append(ops.negative(ops.matmul(moved, node.outputs[0])))
+        side = ops.add_all(terms)
+        return (None,) if side is None else apply(self, node.inputs[0], side)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for a, b in (
+            ((4, 4), (4, 3)),
+            ((2, 3, 3), (2, 3, 1)),
+            ((1, 1), (1, 1)),
+            ((0, 0), (0, 2)),
+            ((3, 3), (3, 0)),
+            ((0, 2, 2), (0, 2, 1)),
+            ((37, 37), (37, 70)),
+        ):
+            for transposed in (False, True):
+                for dtype in (float32, float64):
+                    arrays = _well_conditioned(source, a, dtype), source.floats(b, dtype)
+                    yield Sample(f"{a}, {b} {dtype}", cls(transposed), arrays, a[-1] < 37)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        a, b = ((3, 3), float32), ((3, 2), float32)
+        yield refuses(cls(), ShapeError, "square matrices required", b, b)
+        yield refuses(cls(), ShapeError, "[b…, 3, m] required", a, ((3,), float32))
+        yield refuses(cls(), DTypeError, "dtypes differ", a, ((3, 2), float64))
+        yield refuses(cls(), DTypeError, "required float", *[((3, 3), int32)] * 2)
+
+
+def _well_conditioned(source: Source, shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Random matrices whose rows have to be exchanged, with condition numbers near 10."""
+    matrix = source.floats(shape, float64, (-0.5, 0.5)) + 2 * np.sqrt(shape[-1]) * np.eye(shape[-1])
+    return np.roll(matrix, 1, -2).astype(dtype.numpy)
+
+
+def solve(a: Value, b: Value) -> Value:
+    return apply(Solve(), a, b)[0]
+
+
+def inv(a: Value) -> Value:
+    return solve(a, eye_like(a))
+
+
+def diagonal(x: Value) -> Value:
+    """The main diagonals [b…, min(n, m)] of matrices [b…, n, m], a view."""
+    *lead, n, m = x.shape
+    flat = ops.reshape(x, (*lead, n * m))
+    ones = (1,) * len(lead)
+    return ops.slice(flat, (0,) * len(flat.shape), (*lead, min(n, m)), (*ones, m + 1))
+
+
+def slogdet(a: Value) -> tuple[Value, Value]:
+    """The sign [b…] of the determinants and the logarithm of their absolute values: 0 and -inf
+    where a matrix is singular.
+    """
+    packed, pivots, _ = ops.lu(a)
+    pivot = diagonal(packed)
+    last = len(pivot.shape) - 1
+    sign = ops.multiply(_parity(pivots, a), ops.prod(ops.sign(pivot), (last,)))
+    return sign, ops.sum(ops.log(ops.abs(pivot)), (last,))
+
+
+def det(a: Value) -> Value:
+    """The determinants [b…]. The derivative exists where they are not zero."""
+    packed, pivots, _ = ops.lu(a)
+    pivot = diagonal(packed)
+    return ops.multiply(_parity(pivots, a), ops.prod(pivot, (len(pivot.shape) - 1,)))
+
+
+def _parity(pivots: Value, a: Value) -> Value:
+    """1 for an even number of row exchanges, -1 for an odd one, in the dtype of a."""
+    last = len(pivots.shape) - 1
+    moved = ops.not_equal(pivots, ops.iota(pivots.shape, last))
+    odd = ops.remainder(ops.count_nonzero(moved, (last,)), 2)
+    return ops.astype(ops.subtract(1, ops.multiply(2, odd)), a.dtype)
