@@ -22,10 +22,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("codegen", "build"),
     (
         "arguments",
+        "frame",
         "functions",
         "io",
+        "memory",
         "nn",
         "optim",
+        "profile",
         "random",
         "stages",
         "tensor",
