@@ -66,16 +66,15 @@ static inline void gx_philox_many(uint32_t k0, uint32_t k1, uint64_t block, uint
   enum { lanes = GX_F64_LANES };
   const gx_u64v m0 = GX_SPLAT(gx_u64v, (uint64_t)GX_PHILOX_M0);
   const gx_u64v m1 = GX_SPLAT(gx_u64v, (uint64_t)GX_PHILOX_M1);
+  uint64_t counters[GX_PHILOX_MANY];
+  for (int l = 0; l < GX_PHILOX_MANY; l++) counters[l] = block + (uint64_t)l;
   gx_u64v c[4][4];
   GX_UNROLL
   for (int i = 0; i < 4; i++) {
-    c[i][0] = GX_SPLAT(gx_u64v, block + (uint64_t)(i * lanes));
-    GX_UNROLL
-    for (int l = 1; l < lanes; l++) c[i][0][l] += (uint64_t)l;
+    c[i][0] = GX_V(gx_u64v, counters + i * lanes);
     c[i][1] = c[i][0] >> 32;
     c[i][2] = c[i][3] = (gx_u64v){0};
   }
-  GX_UNROLL
   for (int round = 0; round < 10; round++, k0 += GX_PHILOX_W0, k1 += GX_PHILOX_W1) {
     GX_UNROLL
     for (int i = 0; i < 4; i++) {

@@ -48,8 +48,10 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* a*b + c with one rounding. Targets without the instruction (x86-64 before FMA, and what is
  * listed nowhere here) round twice: their products agree among themselves, not with the others'. */
-#if defined(__clang__) && __has_builtin(__builtin_elementwise_fma) && \
-    (defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA))
+#if !defined(__FMA__) && !defined(__AVX512F__) && !defined(__ARM_FEATURE_FMA)
+#define GX_VFMA_F32(a, b, c) ((a) * (b) + (c))
+#define GX_VFMA_F64(a, b, c) ((a) * (b) + (c))
+#elif defined(__clang__) && __clang_major__ >= 16
 #define GX_VFMA_F32(a, b, c) __builtin_elementwise_fma(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_elementwise_fma(a, b, c)
 #elif defined(__AVX512F__)
@@ -58,13 +60,10 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 #elif defined(__FMA__)
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
-#elif defined(__aarch64__)
+#else
 #include <arm_neon.h>
 #define GX_VFMA_F32(a, b, c) vfmaq_f32(c, a, b)
 #define GX_VFMA_F64(a, b, c) vfmaq_f64(c, a, b)
-#else
-#define GX_VFMA_F32(a, b, c) ((a) * (b) + (c))
-#define GX_VFMA_F64(a, b, c) ((a) * (b) + (c))
 #endif
 
 /* The products, of 64 bits, of the low halves of the 8-byte lanes of a and b: one instruction, which
@@ -123,11 +122,14 @@ typedef long long gx_i64v __attribute__((vector_size(GX_VECTOR_BYTES)));
 #define GX_ZIP_64(a, b, h) GX_SHUFFLE(gx_u64v, a, b, h, h + 2)
 #endif
 
-/* Before a loop of constant length whose variables must live in registers. */
-#if defined(__clang__)
+/* Before a loop of constant length whose variables must live in registers. On targets without
+ * vectors clang cannot, and says so with a warning. */
+#if !defined(__clang__)
+#define GX_UNROLL _Pragma("GCC unroll 64")
+#elif defined(__SSE2__) || defined(__ARM_NEON)
 #define GX_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define GX_UNROLL _Pragma("GCC unroll 64")
+#define GX_UNROLL
 #endif
 
 #endif
