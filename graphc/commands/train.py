@@ -40,7 +40,7 @@ def _size(description: str, default: Any) -> Any:
 
 @train_app.command()
 def gpt(
-    steps: Annotated[int, typer.Option(min=1, help="The step at which training ends.")] = 5000,
+    steps: Annotated[int, typer.Option(min=1, help="The step at which training ends.")] = 4000,
     layers: Annotated[int | None, _size("Blocks.", Settings.layers)] = None,
     heads: Annotated[int | None, _size("Attention heads of a block.", Settings.heads)] = None,
     width: Annotated[int | None, _size("Numbers for a character.", Settings.width)] = None,
@@ -236,4 +236,4 @@ def _finish(console: Console, result: digits.Result | moons.Result, json: bool) 
 
 def _print_facts(console: Console, known: Facts) -> None:
     for line in known.lines():
-        console.print(line)
+        console.print(line, soft_wrap=True)

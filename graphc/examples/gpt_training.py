@@ -35,7 +35,7 @@ class Settings:
     batch: int = 12
     seed: int = 0
     learning_rate: float = 2e-3
-    horizon: int = 5000
+    horizon: int = 4000
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
