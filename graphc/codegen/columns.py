@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from graphc.codegen.kernel import Arguments, grain, is_positional, store, workspace_pointer
+from graphc.codegen.kernel import Arguments, is_positional, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index
 from graphc.ir.graph import Node
 from graphc.ir.loops import Array, Barrier, For, Let, Share, Stmt, Store
 from graphc.ir.spec import Reduce
-from graphc.schedule.kernels import COLUMN_ROWS, Columns
+from graphc.schedule.kernels import COLUMN_ROWS, Columns, grain
 
 
 def columns_body(kernel: Columns, arguments: Arguments) -> list[Stmt]:

@@ -10,11 +10,8 @@ from graphc.dtypes import DType, uint8
 from graphc.ir.expr import INDEX, Expr, Var, index
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
-from graphc.schedule.kernels import Kernel, PointKernel
+from graphc.schedule.kernels import Kernel, PointKernel, grain
 from graphc.schedule.program import Buffer
-
-#: Simple operations that are worth waking a thread for.
-GRAIN = 16384
 
 
 @dataclass(slots=True)
@@ -66,11 +63,6 @@ def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0)
     return Pointer(
         name, dtype, f"({dtype.c} *)({start})" if " " in start else f"({dtype.c} *)work", index(0)
     )
-
-
-def grain(cost_per_unit: int) -> int:
-    """Units of work that one thread takes at a time at least."""
-    return max(1, GRAIN // max(1, cost_per_unit))
 
 
 def shared_loop(

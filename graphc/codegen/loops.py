@@ -18,7 +18,7 @@ from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index
 from graphc.ir.graph import Node
 from graphc.ir.loops import Assign, Barrier, Declare, For, Let, Only, Share, Stmt, Store
 from graphc.ir.spec import Reduce
-from graphc.schedule.kernels import Loops
+from graphc.schedule.kernels import Loops, grain
 from graphc.schedule.rows import Pass
 
 
@@ -235,7 +235,7 @@ class _Generator:
         share = self.names.fresh("part")
         number = Var(INDEX, self.names.fresh("n"))
         inner: list[Stmt] = []
-        self.body.append(Share(share, index(rows * chunks), max(1, 16384 // (size * self.cost))))
+        self.body.append(Share(share, index(rows * chunks), grain(size * self.cost)))
         self.body.append(
             For(number, Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end"), inner)
         )

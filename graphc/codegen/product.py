@@ -7,7 +7,7 @@ from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.graph import Value
 from graphc.ir.loops import Array, Barrier, Do, For, Let, Pointer, Share, Stmt
-from graphc.schedule.kernels import Product
+from graphc.schedule.kernels import Product, grain
 
 
 def product_body(kernel: Product, arguments: Arguments) -> list[Stmt]:
@@ -83,8 +83,7 @@ class _Generator:
         begin, end = index(0), index(self.batch)
         if self.kernel.is_private:
             share = self.names.fresh("part")
-            cost = max(1, 2 * self.m * self.n * self.k)
-            body.append(Share(share, index(self.batch), max(1, (1 << 19) // cost)))
+            body.append(Share(share, index(self.batch), self.kernel.grain))
             begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")  # type: ignore[assignment]
         inner: list[Stmt] = []
         body.append(For(unit, begin, end, inner))
@@ -113,8 +112,7 @@ class _Generator:
         begin, end = None, index(self.n)
         if t.by_panel and not self.kernel.is_private:
             share = self.names.fresh("part")
-            cost = max(1, 2 * self.m * self.k * t.columns)
-            body.append(Share(share, index(self.n), t.columns * max(1, (1 << 19) // cost)))
+            body.append(Share(share, index(self.n), self.kernel.grain))
             begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")  # type: ignore[assignment]
         self.n0, self.n_size, inner = self._range(body, end, t.panel, "n", begin)
         return inner
@@ -149,8 +147,8 @@ class _Generator:
             )
             return
         share = self.names.fresh("part")
-        grain = t.columns * max(1, (1 << 13) // max(1, t.columns * min(self.k, t.depth)))
-        body.append(Share(share, self.n_size, grain))
+        least = t.columns * grain(t.columns * min(self.k, t.depth))
+        body.append(Share(share, self.n_size, least))
         begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
         name = self.names.fresh("mine")
         body.append(Pointer(name, self.dtype, "panel", begin * self.k_size))
@@ -188,8 +186,7 @@ class _Generator:
         end: Expr = index(self.m)
         if self.shares:
             share = self.names.fresh("part")
-            cost = max(1, 2 * t.rows * self.n * self.k)
-            body.append(Share(share, index(self.m), t.rows * max(1, (1 << 19) // cost)))
+            body.append(Share(share, index(self.m), self.kernel.grain))
             begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
         m0, m_size, inner = self._range(body, end, t.block, "m", begin)
         array, (down, across), offset = self._operand(self.left)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from graphc.codegen.columns import fold_step
-from graphc.codegen.kernel import Arguments, grain, workspace_pointer
+from graphc.codegen.kernel import Arguments, workspace_pointer
 from graphc.codegen.points import Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, index
 from graphc.ir.loops import For, Share, Stmt, Store
 from graphc.ir.spec import Index, Nest, NestIO, Scatter, row_major
-from graphc.schedule.kernels import Single
+from graphc.schedule.kernels import Single, grain
 
 
 def single_body(kernel: Single, arguments: Arguments) -> list[Stmt]:

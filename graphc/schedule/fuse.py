@@ -163,9 +163,8 @@ class _Fusion:
                 continue
             level = self._joins(node, candidate)
             if level is not None and self._fits(node, candidate, cost):
-                cuts = candidate.cuts
-                if level is Level.FULL:
-                    cuts = merged_cuts(cuts, node.types[0].shape) or cuts
+                cuts = level_cuts(candidate, node.types[0].shape, level)
+                assert cuts is not None
                 self._add(candidate, node, level, cuts, cost)
                 return
         kind = Kind.ALONE
@@ -241,11 +240,13 @@ class _Fusion:
         size = math.prod(shape)
         if size == 0 or group.size == 0:
             return None
-        if size == group.size and merged_cuts(group.cuts, shape) is not None:
+        if size == group.size:
             wanted = Level.FULL
         elif group.row is not None and size * group.row == group.size:
             wanted = Level.ROW
         else:
+            return None
+        if level_cuts(group, shape, wanted) is None:
             return None
         within = [v for v in node.inputs if self._base(v) in group.level]
         if within and not isinstance(self.storage.spec[node], Scalar):
@@ -298,7 +299,7 @@ class _Fusion:
                 and latest.kind in (Kind.LOOPS, Kind.COLUMNS)
                 and self._fits(node, latest, 1)
             )
-            cuts = merged_cuts(latest.cuts, value.shape)
+            cuts = merged_cuts(latest.cuts, shape_cuts(value.shape))
             if joins and cuts is not None:
                 row_like = inner == 1
                 free = latest.row is None and latest.columns is None
@@ -338,9 +339,18 @@ def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:
     return frozenset((*row_major(shape), math.prod(shape), 1))
 
 
-def merged_cuts(cuts: frozenset[int], shape: tuple[int, ...]) -> frozenset[int] | None:
+def level_cuts(group: Group, shape: tuple[int, ...], level: Level) -> frozenset[int] | None:
+    """The cuts of a group with one more member; a row's number moves by whole rows."""
+    own = shape_cuts(shape)
+    if level is Level.ROW:
+        assert group.row is not None
+        own = frozenset(cut * group.row for cut in own)
+    return merged_cuts(group.cuts, own)
+
+
+def merged_cuts(cuts: frozenset[int], others: frozenset[int]) -> frozenset[int] | None:
     """The cuts of a common refinement of axes, or None where there is none."""
-    union = cuts | shape_cuts(shape)
+    union = cuts | others
     ordered = sorted(union)
     for small, large in zip(ordered, ordered[1:], strict=False):
         if small == 0 or large % small:

@@ -18,6 +18,16 @@ COLUMN_ROWS = 128
 COLUMN_BYTES = 4096
 
 
+#: Simple operations, and multiply-adds of a product, that are worth another thread.
+GRAIN = 1 << 14
+PRODUCT_GRAIN = 1 << 18
+
+
+def grain(cost: int) -> int:
+    """Units of work of some simple operations each that one thread takes at least."""
+    return max(1, GRAIN // max(1, cost))
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """Working memory of a kernel while it runs, in bytes; each part is a multiple of 64."""
@@ -46,6 +56,10 @@ class Kernel:
     @property
     def workspace(self) -> Workspace:
         return Workspace()
+
+    def workers(self, threads: int) -> int:
+        """How many of the threads find work, and use working memory of their own."""
+        return threads
 
     @property
     def synchronizes(self) -> bool:
@@ -196,6 +210,16 @@ class Loops(PointKernel):
         return RowPlan(self)
 
     @property
+    def row_grain(self) -> int:
+        """Rows that one thread takes at least."""
+        return grain(max(1, self.group.cost) * max(1, self.group.row or 1))
+
+    def workers(self, threads: int) -> int:
+        if self.is_split:
+            return threads
+        return min(threads, max(1, -(-self.group.rows // self.row_grain)))
+
+    @property
     def workspace(self) -> Workspace:
         return self.rows.workspace
 
@@ -278,6 +302,24 @@ class Product(PointKernel):
         return not self.is_private and not self.tiling.by_panel
 
     @property
+    def grain(self) -> int:
+        """What one thread takes at least: products of the batch, columns, or rows of the result,
+        in whole tiles.
+        """
+        _, m, n, k = self.shape
+        if self.is_private:
+            return max(1, PRODUCT_GRAIN // max(1, m * n * k))
+        if self.tiling.by_panel:
+            width = self.tiling.columns
+            return width * max(1, PRODUCT_GRAIN // max(1, m * k * width))
+        return self.tiling.rows * max(1, PRODUCT_GRAIN // max(1, self.tiling.rows * n * k))
+
+    def workers(self, threads: int) -> int:
+        batch, m, n, _ = self.shape
+        units = batch if self.is_private else n if self.tiling.by_panel else m
+        return min(threads, max(1, -(-units // self.grain)))
+
+    @property
     def in_depth_blocks(self) -> bool:
         return self.shape[3] > self.tiling.depth
 
@@ -317,6 +359,12 @@ class Product(PointKernel):
 class Single(Kernel):
     """A node with a loop nest of its own: scatter, sort, scan and the like."""
 
+    def workers(self, threads: int) -> int:
+        spec = self.spec(self.nodes[0])
+        if not isinstance(spec, Nest):
+            return threads
+        return min(threads, max(1, -(-spec.parallel // grain(spec.cost))))
+
     @property
     def workspace(self) -> Workspace:
         spec = self.spec(self.nodes[0])
@@ -347,7 +395,9 @@ def make_kernels(graph: Graph, storage: Storage, groups: Sequence[Group], isa: s
         needed.update(reads)
         kernels.append(kernel)
     for kernel in kernels:
-        kernel.writes = [v for n in kernel.nodes for v in n.outputs if v in needed]
+        made = [v for n in kernel.nodes for v in n.outputs]
+        # A loop nest of an operator's own writes all its results, wanted or not.
+        kernel.writes = made if isinstance(kernel, Single) else [v for v in made if v in needed]
     return [k for k in kernels if any(v.type.size for v in k.writes)]
 
 

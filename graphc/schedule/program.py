@@ -74,7 +74,7 @@ def schedule(graph: Graph, isa: str, threads: int) -> Program:
     assignment = _Assignment(graph, storage, kernels)
     workspaces = {}
     for step, kernel in enumerate(kernels):
-        size = kernel.workspace.total(threads)
+        size = kernel.workspace.total(kernel.workers(threads))
         if size:
             workspaces[kernel] = Buffer(Memory.WORKSPACE, step, size, [], step, step + 1)
     placed = _in_arena(assignment.buffers.values(), workspaces.values())
@@ -112,6 +112,11 @@ class _Assignment:
                 self.buffers[value] = Buffer(Memory.TABLE, tables, value.type.nbytes, [value])
                 tables += 1
         for step, kernel in enumerate(kernels):
+            for value in kernel.reads:
+                if value.type.size == 0:
+                    # No kernel computes what has no elements.
+                    nothing = Buffer(Memory.ARENA, 0, 0, [value], 0, len(kernels))
+                    self.buffers.setdefault(value, nothing)
             taken: set[Value] = set()
             for value in kernel.writes:
                 self.buffers[value] = self._buffer(value, step, kernel, taken)
