@@ -61,9 +61,10 @@ def plan(shape: Shape, vector_bytes: int, registers: int, itemsize: int = 4) -> 
     """The plan with the fewest predicted cycles.
 
     A core is taken to start two multiply-adds and two loads a cycle, a multiply-add to take four
-    cycles. A tile of r rows and v vectors needs r·v + v + 1 registers. Per term it costs r·v / 2
-    cycles, at least four (each accumulator waits for itself) and (r + v) / 2 (loads); per tile two
-    cycles a vector for the epilogue, and 20. Operands' loads break ties.
+    cycles, of which in practice a little more is seen. A tile of r rows and v vectors needs
+    r·v + v + 1 registers. Per term it costs r·v / 2 cycles, at least 4.6 (each accumulator waits
+    for itself) and (r + v) / 2 (loads); per tile two cycles a vector for the epilogue, and 20.
+    Operands' loads break ties.
     """
     lanes = vector_bytes // itemsize
     best, chosen = float("inf"), (1, lanes)
@@ -71,7 +72,7 @@ def plan(shape: Shape, vector_bytes: int, registers: int, itemsize: int = 4) -> 
         for r in range(1, min(shape.m, 24) + 1):
             if r * v + v + 1 > registers:
                 continue
-            term = max(r * v / 2, 4, (r + v) / 2) + 0.02 * (r + v)
+            term = max(r * v / 2, 4.6, (r + v) / 2) + 0.02 * (r + v)
             tiles = -(-shape.m // r) * -(-shape.n // (v * lanes))
             cycles = tiles * (shape.k * term + 2 * r * v + 20)
             if cycles < best:

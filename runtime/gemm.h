@@ -16,9 +16,9 @@
 /* Terms of one chain. */
 #define GX_CHAIN 1536
 
-/* What a tile function does with what is in the tile: overwrite it; add whole chains to it; or go on
- * with the chain that it holds, which must not become longer than GX_CHAIN. So a caller splits k at
- * multiples of GX_CHAIN and adds, or splits one chain anywhere and resumes. */
+/* What a tile function does with what is in the tile: overwrite it; add whole chains to it; or go
+ * on with the chain that it holds, which must not become longer than GX_CHAIN. So a caller splits k
+ * at multiples of GX_CHAIN and adds, or splits one chain anywhere and resumes. */
 enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
 
 /* Defines the tile function

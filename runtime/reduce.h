@@ -156,7 +156,7 @@ GX_FOLD_INTEGER(gx_prod_i64_u8, int64_t, uint64_t, uint8_t, *, 1)
 /* Defines the same for floats, where a NaN wins. Floats are compared as integers, since a fold of
  * integers is associative and vectorizes: S and U are T's signed and unsigned companions, MAGNITUDE
  * masks the sign away, INF is the bits of infinity. Flipping the magnitude of negative numbers puts
- * the bits into the numbers' order (and -0 below +0); LAST is a key beyond the end of that order. */
+ * the bits into the numbers' order (-0 below +0); LAST is a key beyond the far end of it. */
 #define GX_EXTREME_FLOAT(name, T, S, U, MAGNITUDE, INF, OP, LAST) \
   static inline T name(const T *x, int64_t n) { \
     S best = LAST; \
@@ -179,7 +179,8 @@ GX_FOLD_INTEGER(gx_prod_i64_u8, int64_t, uint64_t, uint8_t, *, 1)
 
 GX_EXTREME_FLOAT(gx_max_f32, float, int32_t, uint32_t, 0x7FFFFFFFu, 0x7F800000u, >, INT32_MIN)
 
-GX_EXTREME_FLOAT(gx_max_f64, double, int64_t, uint64_t, 0x7FFFFFFFFFFFFFFFu, 0x7FF0000000000000u, >, INT64_MIN)
+GX_EXTREME_FLOAT(gx_max_f64, double, int64_t, uint64_t, 0x7FFFFFFFFFFFFFFFu,
+                 0x7FF0000000000000u, >, INT64_MIN)
 
 GX_EXTREME_INTEGER(gx_max_i32, int32_t, >)
 
@@ -191,7 +192,8 @@ GX_EXTREME_INTEGER(gx_max_u8, uint8_t, >)
 
 GX_EXTREME_FLOAT(gx_min_f32, float, int32_t, uint32_t, 0x7FFFFFFFu, 0x7F800000u, <, INT32_MAX)
 
-GX_EXTREME_FLOAT(gx_min_f64, double, int64_t, uint64_t, 0x7FFFFFFFFFFFFFFFu, 0x7FF0000000000000u, <, INT64_MAX)
+GX_EXTREME_FLOAT(gx_min_f64, double, int64_t, uint64_t, 0x7FFFFFFFFFFFFFFFu,
+                 0x7FF0000000000000u, <, INT64_MAX)
 
 GX_EXTREME_INTEGER(gx_min_i32, int32_t, <)
 
@@ -202,8 +204,8 @@ GX_EXTREME_INTEGER(gx_min_u32, uint32_t, <)
 GX_EXTREME_INTEGER(gx_min_u8, uint8_t, <)
 
 /* Defines `int64_t name(const T *x, int64_t n)`, the index of the first element equal to the
- * largest (OP is >) or smallest (OP is <) of n >= 1, or of the first NaN. EXTREME finds the block of
- * the element; INDEX is an integer type of T's size, or a larger one. */
+ * largest (OP is >) or smallest (OP is <) of n >= 1, or of the first NaN. EXTREME finds the block
+ * of the element; INDEX is an integer type of T's size, or a larger one. */
 #define GX_ARG_EXTREME(name, T, INDEX, EXTREME, OP) \
   static inline int64_t name(const T *x, int64_t n) { \
     enum { block = 1024 }; \

@@ -66,8 +66,8 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 #define GX_VFMA_F64(a, b, c) vfmaq_f64(c, a, b)
 #endif
 
-/* The products, of 64 bits, of the low halves of the 8-byte lanes of a and b: one instruction, which
- * clang finds in the plain expression and gcc does not. */
+/* The products, of 64 bits, of the low halves of the 8-byte lanes of a and b: one instruction,
+ * which clang finds in the plain expression and gcc does not. */
 #if defined(__clang__) || !defined(__x86_64__)
 #define GX_MULTIPLY_LOW(a, b) (((a) & 0xFFFFFFFFu) * ((b) & 0xFFFFFFFFu))
 #else

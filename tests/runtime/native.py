@@ -21,7 +21,7 @@ FLAGS += ["-fPIC", "-shared", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 CDEF_TYPES = {"f32": "float", "f64": "double"} | {
     name: f"{'u' * (name[0] == 'u')}int{name[1:]}_t" for name in ("i32", "i64", "u32", "u8")
 }
-DTYPES = {
+DTYPES: dict[str, Any] = {
     "f32": np.float32,
     "f64": np.float64,
     "i32": np.int32,
@@ -43,7 +43,7 @@ class Target:
 @cache
 def targets() -> tuple[Target, ...]:
     """Those that this machine has and whose code it can run; the first one is its own compiler."""
-    commands = {}
+    commands: dict[str, tuple[str, ...]] = {}
     if (cc := shutil.which("gcc") or shutil.which("cc")) is not None:
         commands["cc"] = (cc,)
     if importlib.util.find_spec("ziglang"):
@@ -111,10 +111,10 @@ class Native:
 
     def guarded(self, array: np.ndarray) -> np.ndarray:
         """A copy of the contiguous array, after whose last byte nothing may be read."""
-        address = self.lib.guarded(max(array.nbytes, 1))
+        size = max(array.nbytes, 1)
+        address = self.lib.guarded(size)
         assert address != self.ffi.NULL
-        copy = np.frombuffer(
-            self.ffi.buffer(address, max(array.nbytes, 1)), array.dtype, array.size
-        )
+        memory = memoryview(self.ffi.buffer(address, size))
+        copy = np.frombuffer(memory, array.dtype, array.size)
         copy[...] = array.ravel()
         return copy.reshape(array.shape)
