@@ -13,7 +13,7 @@ from typing import Any
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import View
-from graphc.schedule.kernels import Kernel
+from graphc.schedule.kernel import Kernel
 from graphc.schedule.phases import Phase, phases
 from graphc.schedule.program import Buffer, Memory, Program
 
@@ -193,7 +193,8 @@ class MemoryReport:
             f"arguments    {_mb(self.input_bytes)}",
             f"results      {_mb(self.output_bytes)}",
             f"constants    {_mb(self.const_bytes)}",
-            f"kept for the backward pass {_mb(self.kept_bytes).strip()}, in {len(self.saved)} values:",
+            f"kept for the backward pass {_mb(self.kept_bytes).strip()},"
+            f" in {len(self.saved)} values:",
         ]
         for row in self.saved[:12]:
             lines.append(f"{_mb(row.bytes)}  {row.value:12} {row.producer}: {row.rule}")

@@ -1,4 +1,4 @@
-"""`Columns` kernels: reductions over leading axes, a block of rows and a tile of columns at a time."""
+"""`Columns` kernels: folds over leading axes, a block of rows and a tile of columns at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index
 from graphc.ir.graph import Node
 from graphc.ir.loops import Array, Barrier, For, Let, Share, Stmt, Store
 from graphc.ir.spec import Reduce
-from graphc.schedule.kernels import COLUMN_ROWS, Columns, grain
+from graphc.schedule.columns import COLUMN_ROWS, Columns
+from graphc.schedule.kernel import grain
 
 
 def columns_body(kernel: Columns, arguments: Arguments) -> list[Stmt]:

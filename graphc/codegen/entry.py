@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.schedule.kernels import Kernel
+from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Buffer, Memory, Program
 
 #: Calls in one function: a larger one makes the C compiler slow.

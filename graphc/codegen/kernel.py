@@ -10,7 +10,7 @@ from graphc.dtypes import DType, uint8
 from graphc.ir.expr import INDEX, Expr, Var, index
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
-from graphc.schedule.kernels import Kernel, PointKernel, grain
+from graphc.schedule.kernel import Kernel, PointKernel, grain
 from graphc.schedule.program import Buffer
 
 

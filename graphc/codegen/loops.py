@@ -18,7 +18,8 @@ from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index
 from graphc.ir.graph import Node
 from graphc.ir.loops import Assign, Barrier, Declare, For, Let, Only, Share, Stmt, Store
 from graphc.ir.spec import Reduce
-from graphc.schedule.kernels import Loops, grain
+from graphc.schedule.kernel import grain
+from graphc.schedule.loops import Loops
 from graphc.schedule.rows import Pass
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from graphc.codegen.emit_c import expression
 from graphc.ir.expr import Const, Expr, Load, Var, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Let, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
-from graphc.schedule.kernels import Kernel, PointKernel, reduction_axes, refine
+from graphc.schedule.kernel import Kernel, PointKernel, reduction_axes, refine
 from graphc.schedule.storage import Role
 
 #: An expression of more parts than this gets a name of its own.
@@ -141,7 +142,7 @@ class Points:
         """The one stride of a loop over several axes, where they lie as one."""
         dims = self.dims
         moving = [d for d in range(axis.first, axis.last) if dims[d] > 1]
-        for a, b in zip(moving, moving[1:], strict=False):
+        for a, b in pairwise(moving):
             if strides[a] != strides[b] * dims[b]:
                 return None
         return strides[moving[-1]] if moving else 0

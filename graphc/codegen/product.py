@@ -7,7 +7,8 @@ from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.graph import Value
 from graphc.ir.loops import Array, Barrier, Do, For, Let, Pointer, Share, Stmt
-from graphc.schedule.kernels import Product, grain
+from graphc.schedule.kernel import grain
+from graphc.schedule.product import Product
 
 
 def product_body(kernel: Product, arguments: Arguments) -> list[Stmt]:
@@ -175,7 +176,7 @@ class _Generator:
                     index(depth_stride),
                     index(width),
                     target,
-                ),  # fmt: skip
+                ),
             )
         )
 

@@ -10,7 +10,8 @@ from graphc.codegen.points import Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, index
 from graphc.ir.loops import For, Share, Stmt, Store
 from graphc.ir.spec import Index, Nest, NestIO, Scatter, row_major
-from graphc.schedule.kernels import Single, grain
+from graphc.schedule.kernel import grain
+from graphc.schedule.single import Single
 
 
 def single_body(kernel: Single, arguments: Arguments) -> list[Stmt]:

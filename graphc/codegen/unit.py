@@ -18,8 +18,12 @@ from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt
 from graphc.ir.spec import Table
-from graphc.schedule.kernels import Columns, Kernel, Loops, Product, Single
+from graphc.schedule.columns import Columns
+from graphc.schedule.kernel import Kernel
+from graphc.schedule.loops import Loops
+from graphc.schedule.product import Product
 from graphc.schedule.program import Memory, Program
+from graphc.schedule.single import Single
 
 _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,
@@ -108,8 +112,8 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
         function.name = name
         function.comment = _comment(kernel, arguments)
         unit.functions[name] = emit_c.function(function)
-    call = f"{name}({', '.join([*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], 't'])});"
-    return KernelText(kernel, name, unit.functions[name], call)
+    passed = [*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], "t"]
+    return KernelText(kernel, name, unit.functions[name], f"{name}({', '.join(passed)});")
 
 
 def _suffix(kernel: Kernel) -> str:

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import pairwise
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Contract, Pointwise, Reduce, Scalar, Strided, row_major
@@ -352,7 +353,7 @@ def merged_cuts(cuts: frozenset[int], others: frozenset[int]) -> frozenset[int] 
     """The cuts of a common refinement of axes, or None where there is none."""
     union = cuts | others
     ordered = sorted(union)
-    for small, large in zip(ordered, ordered[1:], strict=False):
+    for small, large in pairwise(ordered):
         if small == 0 or large % small:
             return None
     return union

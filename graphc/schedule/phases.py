@@ -18,7 +18,8 @@ def phases(graph: Graph) -> dict[Node, Phase]:
 
     Forward is everything that some derivative was taken of, and what that needs; with derivatives
     of derivatives, the inner ones are forward. Other nodes that a derivative rule made are
-    backward, and so is what is computed again for them; the user's own that use them are the update. Without any derivative all is forward.
+    backward, and so is what is computed again for them; the user's own that use them are the
+    update. Without any derivative all is forward.
     """
     rules = {n.meta.rule.meta for n in graph.nodes if n.meta.rule is not None}
     forward: set[Node] = set()

@@ -9,7 +9,8 @@ from enum import Enum
 from graphc.ir.graph import Graph, Value
 from graphc.schedule import arena
 from graphc.schedule.fuse import fuse
-from graphc.schedule.kernels import Kernel, make_kernels
+from graphc.schedule.kernel import Kernel
+from graphc.schedule.kernels import make_kernels
 from graphc.schedule.layouts import choose_layouts
 from graphc.schedule.storage import Role, Storage
 

@@ -140,14 +140,14 @@ def _cut(region: set[Node], needs: list[Value], kept: set[Value]) -> set[Node]:
 
 
 def _keep(value: Value, kept: set[Value]) -> float:
-    """What keeping a value that cannot be computed again costs: nothing for what is there anyway."""
+    """What it costs to keep a value that cannot be computed again: nothing if it is there anyway."""
     node = value.node
     given = isinstance(node.op, Input) or isinstance(_spec(node), Table)
     return 0.0 if given or value in kept else float(value.type.nbytes)
 
 
 def _cloned(graph: Graph, forward: set[Node], recomputed: set[Node]) -> Graph:
-    """Backward nodes read clones of recomputed values; forward nodes go on reading the originals."""
+    """Backward nodes read clones of recomputed values, forward nodes still the originals."""
     clones: dict[Node, Node] = {}
     for node in graph.nodes:
         if node in recomputed:

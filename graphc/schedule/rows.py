@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from graphc.dtypes import DType
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Pointwise, Reduce, Scalar
+from graphc.schedule.kernel import Workspace
 
 if TYPE_CHECKING:
-    from graphc.schedule.kernels import Loops, Workspace
+    from graphc.schedule.loops import Loops
 
 #: Local arrays are at most this large, one and all together; larger ones lie in the arena.
 LOCAL_BYTES = 4096
@@ -178,8 +179,6 @@ class RowPlan:
 
     @property
     def workspace(self) -> Workspace:
-        from graphc.schedule.kernels import Workspace
-
         shared = 0
         if self.kernel.is_split:
             shared = sum(self.partial_bytes(n) for n in self.kernel.nodes if self.is_fold(n))

@@ -1,0 +1,53 @@
+"""The kernel of reductions over leading axes."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node, Value
+from graphc.ir.spec import Reduce
+from graphc.schedule.kernel import PointKernel, Workspace
+from graphc.schedule.tiles import round_up
+
+#: Rows that one partial column sum covers: a law of shape alone.
+COLUMN_ROWS = 128
+#: Bytes of column sums that are in work at a time: a local array.
+COLUMN_BYTES = 4096
+
+
+class Columns(PointKernel):
+    """Reductions over leading axes: blocks of rows are folded, then the blocks' results."""
+
+    @property
+    def extents(self) -> tuple[int, int, int]:
+        assert self.group.columns is not None
+        return self.group.columns
+
+    @property
+    def folds(self) -> list[Node]:
+        return [n for n in self.nodes if isinstance(self.spec(n), Reduce)]
+
+    @property
+    def blocks(self) -> int:
+        return max(1, -(-self.extents[1] // COLUMN_ROWS))
+
+    @property
+    def tile(self) -> int:
+        """Columns folded at a time."""
+        widest = max(n.types[0].dtype.itemsize for n in self.folds)
+        return min(COLUMN_BYTES // widest, max(1, self.extents[2]))
+
+    @property
+    def synchronizes(self) -> bool:
+        return self.blocks > 1
+
+    def partial_bytes(self, fold: Node) -> int:
+        outer, _, inner = self.extents
+        return round_up(outer * self.blocks * inner * fold.types[0].dtype.itemsize, 64)
+
+    @property
+    def workspace(self) -> Workspace:
+        if self.blocks == 1:
+            return Workspace()
+        return Workspace(shared=sum(self.partial_bytes(n) for n in self.folds))
+
+    def may_overwrite(self, root: Value, write: Value) -> bool:
+        return self.is_full(write.node) and super().may_overwrite(root, write)

@@ -1,0 +1,188 @@
+"""What all kernels have: groups with everything that memory planning and code generation need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from graphc.ir.graph import Node, Value
+from graphc.ir.spec import Reduce, Scalar, Strided
+from graphc.schedule.fuse import Group, Level
+from graphc.schedule.storage import Place, Storage
+
+#: Simple operations that are worth another thread.
+GRAIN = 1 << 14
+
+
+def grain(cost: int) -> int:
+    """Units of work of some simple operations each that one thread takes at least."""
+    return max(1, GRAIN // max(1, cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Working memory of a kernel while it runs, in bytes; each part is a multiple of 64."""
+
+    shared: int = 0
+    per_thread: int = 0
+
+    def total(self, threads: int) -> int:
+        return self.shared + threads * self.per_thread
+
+
+class Kernel:
+    """A group in its place. `reads`: the roots that it loads; `writes`: the values it stores."""
+
+    def __init__(self, group: Group, storage: Storage, isa: str):
+        self.group = group
+        self.storage = storage
+        self.isa = isa
+        self.reads: list[Value] = []
+        self.writes: list[Value] = []
+
+    @property
+    def nodes(self) -> list[Node]:
+        return self.group.members
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace()
+
+    def workers(self, threads: int) -> int:
+        """How many of the threads find work, and use working memory of their own."""
+        return threads
+
+    @property
+    def synchronizes(self) -> bool:
+        """Whether threads meet inside the kernel."""
+        return False
+
+    @property
+    def flops(self) -> int:
+        return sum(n.op.flops(*[v.type for v in n.inputs]) for n in self.nodes)
+
+    @property
+    def bytes(self) -> int:
+        """Every array that it reads or writes, once: the least that it can move."""
+        return sum(v.type.nbytes for v in (*self.reads, *self.writes))
+
+    def place(self, value: Value) -> Place | None:
+        return self.storage.places.get(value)
+
+    def member_of(self, value: Value) -> Node | None:
+        """The member whose result a value is, directly or through views."""
+        place = self.place(value)
+        if place is None or place.root.node not in self.group.level:
+            return None
+        return place.root.node
+
+    def spec(self, node: Node):
+        return self.storage.spec[node]
+
+    def member_inputs(self, node: Node) -> Iterator[Node]:
+        for value in node.inputs:
+            member = self.member_of(value)
+            if member is not None:
+                yield member
+
+    def may_overwrite(self, root: Value, write: Value) -> bool:
+        """Whether `write` may take the memory of `root`: every element of it is read for the last
+        time before, and by the same thread that then stores the element at its place.
+        """
+        return False
+
+
+class PointKernel(Kernel):
+    """A kernel whose members are computed point by point over `dims`."""
+
+    @cached_property
+    def dims(self) -> tuple[int, ...]:
+        """Extents of axes that refine those of all members, slowest first."""
+        if self.group.size == 0:
+            return tuple(n for n in self.group.shape if n != 1)
+        cuts = sorted(self.group.cuts | {self.group.row or 1}, reverse=True)
+        return tuple(large // small for large, small in pairwise(cuts)) or (1,)
+
+    @cached_property
+    def row_axis(self) -> int:
+        """How many of the axes number rows; the others lie inside a row."""
+        if self.group.row is None:
+            return 0
+        rows, axis = 1, 0
+        while axis < len(self.dims) and rows < self.group.rows:
+            rows *= self.dims[axis]
+            axis += 1
+        return axis
+
+    def is_full(self, node: Node) -> bool:
+        return self.group.level[node] is Level.FULL
+
+    def strides(self, node: Node, strided: Strided) -> tuple[int, ...]:
+        """Strides over `dims` of an access that a member makes."""
+        return refine(strided, self.dims if self.is_full(node) else self.dims[: self.row_axis])
+
+    def fold_strides(self, fold: Node) -> tuple[int, ...]:
+        """Strides over `dims` of the operand of a reduction."""
+        place = self.storage.places[fold.inputs[0]]
+        order = reduction_axes(self.spec(fold), place.strided)
+        return refine(order, self.dims)
+
+    def accesses(self, node: Node) -> Iterator[tuple[Value, tuple[int, ...], bool]]:
+        """(root, strides, unshifted) of every read of memory that a member makes in place."""
+        for value in node.inputs:
+            place = self.place(value)
+            if place is None or place.root.node in self.group.level:
+                continue
+            if isinstance(self.spec(node), Reduce):
+                yield place.root, self.fold_strides(node), place.strided.offset == 0
+            elif isinstance(self.spec(node), Scalar):
+                yield place.root, self.strides(node, place.strided), place.strided.offset == 0
+
+    def may_overwrite(self, root: Value, write: Value) -> bool:
+        if root.dtype.itemsize != write.dtype.itemsize or root.type.size != write.type.size:
+            return False
+        want = self.strides(write.node, self.storage.places[write].strided)
+        for node in self.nodes:
+            readers = [v for v in node.inputs if (p := self.place(v)) and p.root is root]
+            if not readers:
+                continue
+            if not isinstance(self.spec(node), Scalar) or not self.same_level(node, write.node):
+                return False
+            for accessed, strides, unshifted in self.accesses(node):
+                if accessed is root and (strides != want or not unshifted):
+                    return False
+        return True
+
+    def same_level(self, a: Node, b: Node) -> bool:
+        return self.group.level[a] is self.group.level[b]
+
+
+def reduction_axes(spec: Reduce, strided: Strided) -> Strided:
+    """The operand of a reduction with its axes in the order outer, reduced, inner."""
+    order = spec.order(len(strided.shape))
+    return Strided(
+        tuple(strided.shape[a] for a in order),
+        tuple(strided.strides[a] for a in order),
+        strided.offset,
+    )
+
+
+def refine(strided: Strided, dims: Sequence[int]) -> tuple[int, ...]:
+    """Strides over axes that refine the shape of `strided`; an axis of one element stands still."""
+    strides = [0] * len(dims)
+    d = len(dims) - 1
+    for extent, stride in zip(reversed(strided.shape), reversed(strided.strides), strict=True):
+        covered = 1
+        d -= extent == 0
+        while covered < extent:
+            strides[d] = stride * covered if dims[d] > 1 else 0
+            covered *= dims[d]
+            d -= 1
+    return tuple(strides)
+
+
+def roots_read(node: Node, storage: Storage) -> list[Value]:
+    """The roots in memory that a node reads, through free values too."""
+    return [storage.places[v].root for v in node.inputs if v in storage.places]

@@ -1,0 +1,44 @@
+"""The kernel of elementwise work and of reductions of rows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from graphc.ir.graph import Value
+from graphc.schedule.fuse import is_split_row
+from graphc.schedule.kernel import PointKernel, Workspace, grain
+from graphc.schedule.rows import RowPlan
+
+
+class Loops(PointKernel):
+    """Elementwise work and reductions of rows: a loop over rows, passes over the row inside it."""
+
+    @property
+    def is_split(self) -> bool:
+        """Several threads share a row."""
+        return is_split_row(self.group)
+
+    @property
+    def synchronizes(self) -> bool:
+        return self.is_split
+
+    @cached_property
+    def rows(self) -> RowPlan:
+        return RowPlan(self)
+
+    @property
+    def row_grain(self) -> int:
+        """Rows that one thread takes at least."""
+        return grain(max(1, self.group.cost) * max(1, self.group.row or 1))
+
+    def workers(self, threads: int) -> int:
+        if self.is_split:
+            return threads
+        return min(threads, max(1, -(-self.group.rows // self.row_grain)))
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.rows.workspace
+
+    def may_overwrite(self, root: Value, write: Value) -> bool:
+        return super().may_overwrite(root, write) and self.rows.read_before(root, write)

@@ -1,0 +1,21 @@
+"""The kernel of a node with a loop nest of its own."""
+
+from __future__ import annotations
+
+from graphc.ir.spec import Nest
+from graphc.schedule.kernel import Kernel, Workspace, grain
+
+
+class Single(Kernel):
+    """A node with a loop nest of its own: scatter, sort, scan and the like."""
+
+    def workers(self, threads: int) -> int:
+        spec = self.spec(self.nodes[0])
+        if not isinstance(spec, Nest):
+            return threads
+        return min(threads, max(1, -(-spec.parallel // grain(spec.cost))))
+
+    @property
+    def workspace(self) -> Workspace:
+        spec = self.spec(self.nodes[0])
+        return Workspace(per_thread=spec.scratch_offsets[-1] if isinstance(spec, Nest) else 0)
