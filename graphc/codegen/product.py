@@ -1,14 +1,15 @@
-"""`Product` kernels: packed panels, a register tile, and an epilogue on every finished tile."""
+"""`Product` kernels: panels of columns, a register tile, and an epilogue on every finished tile."""
 
 from __future__ import annotations
 
+from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
+from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, compare, index, logical, select
 from graphc.ir.graph import Value
-from graphc.ir.loops import Array, Barrier, Do, For, Let, Pointer, Share, Stmt
-from graphc.schedule.kernel import grain
+from graphc.ir.loops import Array, Do, For, If, Let, Pointer, Share, Stmt
 from graphc.schedule.product import Product
+from graphc.schedule.tiles import CHAIN
 
 
 def product_body(kernel: Product, arguments: Arguments) -> list[Stmt]:
@@ -24,8 +25,10 @@ def tile_function(kernel: Product) -> tuple[str, str]:
 
 
 class _Generator:
-    """Loops: batch, panel of columns, block of terms, block of rows, then tiles. Threads share the
-    rows (they pack the panel together and meet), the panels, or the batch (each packs for itself).
+    """Loops: units (product of the batch, panel, block of rows), blocks of terms, tiles. The left
+    operand is read where it lies; the last tile of rows overlaps the one before, and so does the
+    last panel where it is not packed: what a tile computes twice has the same bits, and is stored
+    once.
     """
 
     def __init__(self, kernel: Product, arguments: Arguments):
@@ -37,255 +40,196 @@ class _Generator:
         self.dtype = kernel.product.types[0].dtype
         self.left, self.right = kernel.product.inputs
         self.body: list[Stmt] = []
-        self.shares = not kernel.is_private and not self.tiling.by_panel
 
     def build(self) -> list[Stmt]:
-        points = self.points
+        points, t = self.points, self.tiling
         points.enter(self.body)
         self._workspaces()
-        body = self.body
-        self.unit: Expr = index(0)
-        if self.batch > 1:
-            self.unit = Var(INDEX, self.names.fresh("b"))
-            body = self._batch_loop(body)
-        body = self._panel_loop(body)
-        body = self._depth_loop(body)
-        self._pack_right(body)
-        self._row_blocks(body)
-        if self.shares and self._repeats:
-            body.append(Barrier())
+        body = self._unit_loop()
+        self.columns = self._extent(body, "columns", self.column, self.n, t.columns)
+        #: Columns before this one of a panel were computed by the panel before.
+        self.first_column = self._shift(body, "panel_start", self.column, self.n, t.columns)
+        if self.kernel.in_depth_blocks:
+            self._depth_loop(body)
+        else:
+            self._pack(body, index(0), index(self.k), self._panel_is_new)
+            self._tiles(body, index(0), index(self.k), None)
         return self.body
 
-    @property
-    def _repeats(self) -> bool:
-        """Whether the panel's memory is used again."""
-        t = self.tiling
-        return self.batch > 1 or self.n > t.panel or self.k > t.depth
-
     def _workspaces(self) -> None:
-        kernel = self.kernel
-        shared, own = kernel.workspace.shared, kernel.workspace.per_thread
-        bases = {"panel": 0, "sums": kernel.panel_bytes, "block": shared}
-        per_thread = {"panel": 0, "sums": 0, "block": own}
-        if not self.shares:
-            bases = {"panel": 0, "block": kernel.panel_bytes}
-            bases["sums"] = kernel.panel_bytes + kernel.block_bytes
-            per_thread = dict.fromkeys(bases, own)
-        for name, offset in bases.items():
-            if name == "sums" and not kernel.in_depth_blocks:
-                continue
-            self.body.append(workspace_pointer(name, self.dtype, offset, per_thread[name]))
-        if not kernel.in_depth_blocks:
+        kernel, own = self.kernel, self.kernel.workspace.per_thread
+        if self.tiling.packs:
+            self.body.append(workspace_pointer("panel", self.dtype, 0, own))
+        if kernel.in_depth_blocks:
+            self.body.append(workspace_pointer("sums", self.dtype, kernel.panel_bytes, own))
+        else:
             self.body.append(Array("tile", self.dtype, self.tiling.rows * self.tiling.columns))
 
-    def _batch_loop(self, body: list[Stmt]) -> list[Stmt]:
-        unit = self.unit
-        assert isinstance(unit, Var)
-        begin, end = index(0), index(self.batch)
-        if self.kernel.is_private:
-            share = self.names.fresh("part")
-            body.append(Share(share, index(self.batch), self.kernel.grain))
-            begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")  # type: ignore[assignment]
-        inner: list[Stmt] = []
-        body.append(For(unit, begin, end, inner))
-        self.points.enter(inner, [unit])
-        return inner
-
-    def _range(
-        self, body: list[Stmt], extent: Expr, step: int, name: str, begin: Expr | None = None
-    ) -> tuple[Expr, Expr, list[Stmt]]:
-        """A loop over blocks of an axis: (begin, length, body). One block needs no loop."""
-        start = begin if begin is not None else index(0)
-        if begin is None and _value(extent) is not None and _value(extent) <= step:  # type: ignore[operator]
-            return start, extent, body
-        var = Var(INDEX, self.names.fresh(name))
-        inner: list[Stmt] = []
-        body.append(For(var, start, extent, inner, step))
-        self.points.enter(inner, [var])
-        length = call("gx_smaller", INDEX, extent - var, index(step))
-        size = Var(INDEX, self.names.fresh(f"{name}_size"))
-        inner.append(Let(size, length))
-        self.points.level_of[size.name] = self.points.depth
-        return var, size, inner
-
-    def _panel_loop(self, body: list[Stmt]) -> list[Stmt]:
-        t = self.tiling
-        begin, end = None, index(self.n)
-        if t.by_panel and not self.kernel.is_private:
-            share = self.names.fresh("part")
-            body.append(Share(share, index(self.n), self.kernel.grain))
-            begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")  # type: ignore[assignment]
-        self.n0, self.n_size, inner = self._range(body, end, t.panel, "n", begin)
-        return inner
-
-    def _depth_loop(self, body: list[Stmt]) -> list[Stmt]:
-        self.k0, self.k_size, inner = self._range(body, index(self.k), self.tiling.depth, "k")
-        return inner
-
-    def _operand(self, value: Value) -> tuple[str, list[int], Expr]:
-        """(array, strides of the last two axes, offset of the current product of the batch)."""
-        place = self.kernel.storage.places[value]
-        *lead, row, column = place.strided.strides
-        offset: Expr = index(place.strided.offset)
-        extents = value.shape[:-2]
-        rest = 1
-        for extent, stride in zip(reversed(extents), reversed(lead), strict=True):
-            if stride and extent > 1:
-                at = self.unit // rest
-                outermost = rest * extent == self.batch
-                offset = offset + (at if outermost else at % extent) * stride
-            rest *= extent
-        return self.points.arrays[place.root], [row, column], offset
-
-    def _pack_right(self, body: list[Stmt]) -> None:
-        """Panels of `columns` columns: threads share them where they share the product."""
-        t = self.tiling
-        array, (down, across), offset = self._operand(self.right)
-        source = offset + self.k0 * down + self.n0 * across
-        if not self.shares:
-            self._pack(
-                body, "panel", self.n_size, self.k_size, array, source, across, down, t.columns
-            )
-            return
-        share = self.names.fresh("part")
-        least = t.columns * grain(t.columns * min(self.k, t.depth))
-        body.append(Share(share, self.n_size, least))
-        begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
-        name = self.names.fresh("mine")
-        body.append(Pointer(name, self.dtype, "panel", begin * self.k_size))
-        self._pack(
-            body, name, end - begin, self.k_size, array, source + begin * across, across, down,
-            t.columns,
-        )  # fmt: skip
-        body.append(Barrier())
-
-    def _pack(
-        self, body: list[Stmt], target: str, extent: Expr, depth: Expr, array: str, source: Expr,
-        extent_stride: int, depth_stride: int, width: int,
-    ) -> None:  # fmt: skip
-        from graphc.codegen.emit_c import address
-
-        body.append(
-            Do(
-                f"gx_pack_{_pack_suffix(self.dtype.suffix)}",
-                (
-                    extent,
-                    depth,
-                    address(array, source),
-                    index(extent_stride),
-                    index(depth_stride),
-                    index(width),
-                    target,
-                ),
-            )
-        )
-
-    def _row_blocks(self, body: list[Stmt]) -> None:
-        """Blocks of rows of the left operand; then panels and tiles."""
-        t, points = self.tiling, self.points
-        begin: Expr | None = None
-        end: Expr = index(self.m)
-        if self.shares:
-            share = self.names.fresh("part")
-            body.append(Share(share, index(self.m), self.kernel.grain))
-            begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
-        m0, m_size, inner = self._range(body, end, t.block, "m", begin)
-        array, (down, across), offset = self._operand(self.left)
-        source = offset + m0 * down + self.k0 * across
-        self._pack(inner, "block", m_size, self.k_size, array, source, down, across, t.rows)
-        column = Var(INDEX, self.names.fresh("j"))
-        panels: list[Stmt] = []
-        inner.append(For(column, index(0), self.n_size, panels, t.columns))
-        points.enter(panels, [column])
-        row = Var(INDEX, self.names.fresh("i"))
-        tiles: list[Stmt] = []
-        panels.append(For(row, index(0), m_size, tiles, t.rows))
-        points.enter(tiles, [row])
-        self._tile(tiles, m0, m_size, row, column)
-
-    def _tile(self, body: list[Stmt], m0: Expr, m_size: Expr, row: Var, column: Var) -> None:
-        t = self.tiling
-        name, _ = tile_function(self.kernel)
-        accumulate: Expr = index(0)
-        if self.kernel.in_depth_blocks:
-            accumulate = self.k0 > 0
-            at = (m0 + row) * t.panel + column * t.rows
-            body.append(Pointer("tile", self.dtype, "sums", at))
-        from graphc.codegen.emit_c import address
-
-        body.append(
-            Do(
-                name,
-                (
-                    self.k_size,
-                    address("block", row * self.k_size),
-                    index(1),
-                    index(t.rows),
-                    address("panel", column * self.k_size),
-                    index(t.columns),
-                    "tile",
-                    accumulate,
-                ),
-            )
-        )
-        if self.kernel.in_depth_blocks:
-            from graphc.ir.loops import If
-
-            finished: list[Stmt] = []
-            body.append(If(self.k0 + self.k_size >= self.k, finished))
-            self.points.enter(finished)
-            body = finished
-        self._epilogue(body, m0, m_size, row, column)
-
-    def _epilogue(self, body: list[Stmt], m0: Expr, m_size: Expr, row: Var, column: Var) -> None:
-        """The fused members of every element of a finished tile."""
-        kernel, points, t = self.kernel, self.points, self.tiling
-        rows = Var(INDEX, self.names.fresh("rows"))
-        columns = Var(INDEX, self.names.fresh("columns"))
-        body.append(Let(rows, call("gx_smaller", INDEX, m_size - row, index(t.rows))))
-        body.append(Let(columns, call("gx_smaller", INDEX, self.n_size - column, index(t.columns))))
-        r, c = Var(INDEX, self.names.fresh("r")), Var(INDEX, self.names.fresh("c"))
-        outer: list[Stmt] = []
-        body.append(For(r, index(0), rows, outer))
-        points.enter(outer, [r])
-        i = self._let(outer, "row", m0 + row + r)
-        inner: list[Stmt] = []
-        outer.append(For(c, index(0), columns, inner))
-        points.enter(inner, [c])
-        at = self.n0 + column + c
-        batch_axes = self._axes(self.batch)
-        row_axes = self._axes(self.batch * self.m)
-        points.axes = [Axis(batch_axes, row_axes, i), Axis(row_axes, len(kernel.dims), at)]
-        if batch_axes:
-            points.axes.insert(0, Axis(0, batch_axes, self.unit))
-        points.define(kernel.product, Load(self.dtype, "tile", r * t.columns + c))
-        stores: list[Stmt] = []
-        for node in kernel.nodes[1:]:
-            points.member(node)
-        for value in kernel.writes:
-            stores.append(store(points, value, points.member(value.node)))
-        inner.extend(stores)
-
-    def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Var:
+    def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
+        """A named value; constants and names stay as they are."""
+        if isinstance(value, (Const, Var)):
+            return value
         var = Var(INDEX, self.names.fresh(prefix))
         self.points.level_of[var.name] = self.points.depth
         body.append(Let(var, value))
         return var
 
+    def _unit_loop(self) -> list[Stmt]:
+        """The loop over the thread's units; sets the product, the column and the rows of one."""
+        kernel, t = self.kernel, self.tiling
+        share = self.names.fresh("part")
+        unit = Var(INDEX, self.names.fresh("unit"))
+        body: list[Stmt] = []
+        self.body.append(Share(share, index(kernel.units), kernel.grain))
+        begin, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
+        self.body.append(For(unit, begin, end, body))
+        self.points.enter(body, [unit])
+        block = unit % kernel.blocks
+        panel = unit // kernel.blocks
+        #: Units that follow one another share a panel: it is packed by the first of them.
+        self._panel_is_new: Expr | None = None
+        if kernel.blocks > 1:
+            block = self._let(body, "block", block)
+            first = Var(INDEX, f"{share}.begin")
+            self._panel_is_new = logical(
+                "||", compare("==", block, index(0)), compare("==", unit, first)
+            )
+        self.unit: Expr = index(0)
+        if self.batch > 1:
+            self.unit = self._let(body, "b", panel // kernel.panels)
+            panel = panel % kernel.panels
+        self.column = self._let(body, "j", panel * t.columns)
+        self.row = self._let(body, "i", block * t.block)
+        limit = index(self.m)
+        last = self.row + t.block
+        self.row_end: Expr = limit
+        if kernel.blocks > 1:
+            self.row_end = self._let(body, "end", call("gx_smaller", INDEX, last, limit))
+        return body
+
+    def _extent(self, body: list[Stmt], name: str, at: Expr, whole: int, size: int) -> Expr:
+        """How much of a tile lies inside an axis."""
+        if whole % size == 0:
+            return index(size)
+        if isinstance(at, Const):
+            return index(min(size, whole - at.value))
+        return self._let(body, name, call("gx_smaller", INDEX, index(whole) - at, index(size)))
+
+    def _shift(self, body: list[Stmt], name: str, at: Expr, whole: int, size: int) -> Expr:
+        """Where a tile begins so that it ends inside the axis (a packed panel is padded)."""
+        if whole % size == 0 or self.tiling.packs:
+            return at
+        return self._let(body, name, call("gx_smaller", INDEX, at, index(whole - size)))
+
+    def _operand(self, value: Value) -> tuple[str, int, int, Expr]:
+        """(array, strides of the last two axes, offset of the current product of the batch)."""
+        place = self.kernel.storage.places[value]
+        *lead, row, column = place.strided.strides
+        offset: Expr = index(place.strided.offset)
+        rest = 1
+        for extent, stride in zip(reversed(value.shape[:-2]), reversed(lead), strict=True):
+            if stride and extent > 1:
+                at = self.unit // rest
+                offset = offset + (at if rest * extent == self.batch else at % extent) * stride
+            rest *= extent
+        return self.points.arrays[place.root], row, column, offset
+
+    def _pack(self, body: list[Stmt], k0: Expr, size: Expr, condition: Expr | None) -> None:
+        """The panel of the right operand."""
+        if not self.tiling.packs:
+            return
+        array, down, across, offset = self._operand(self.right)
+        source = address(array, offset + k0 * down + self.column * across)
+        width = index(self.tiling.columns)
+        suffix = "u8" if self.dtype.suffix == "bool" else self.dtype.suffix
+        extents = (self.columns, size, source, index(across), index(down), width, "panel")
+        pack = Do(f"gx_pack_{suffix}", extents)
+        body.append(pack if condition is None else If(condition, [pack]))
+
+    def _depth_loop(self, body: list[Stmt]) -> None:
+        """Blocks of terms: tiles wait in `sums` for the next block."""
+        k0 = Var(INDEX, self.names.fresh("k"))
+        inner: list[Stmt] = []
+        body.append(For(k0, index(0), index(self.k), inner, self.tiling.depth))
+        self.points.enter(inner, [k0])
+        size = call("gx_smaller", INDEX, index(self.k) - k0, index(self.tiling.depth))
+        size = self._let(inner, "depth", size)
+        self._pack(inner, k0, size, None)
+        self._tiles(inner, k0, size, k0)
+        self.points.leave()
+
+    def _tiles(self, body: list[Stmt], k0: Expr, size: Expr, block: Expr | None) -> None:
+        """The tiles of a unit; with blocks of terms the epilogue comes after the last of them."""
+        t, points = self.tiling, self.points
+        row = Var(INDEX, self.names.fresh("r"))
+        inner: list[Stmt] = []
+        body.append(For(row, self.row, self.row_end, inner, t.rows))
+        points.enter(inner, [row])
+        start = row
+        if self.m % t.rows:
+            start = self._let(inner, "top", call("gx_smaller", INDEX, row, index(self.m - t.rows)))
+        mode: Expr = Var(INDEX, "GX_SET")
+        if block is not None:
+            inner.append(Pointer("tile", self.dtype, "sums", (row - self.row) * t.columns))
+            # Whole chains are added; parts of one chain go on where they ended.
+            whole = t.depth % CHAIN == 0
+            again = Var(INDEX, "GX_ACCUMULATE" if whole else "GX_RESUME")
+            mode = select(block > 0, again, mode)
+        array, down, across, offset = self._operand(self.left)
+        left = address(array, offset + start * down + k0 * across)
+        inner.append(Do(tile_function(self.kernel)[0], (
+            size, left, index(down), index(across), *self._right(k0), "tile", mode,
+        )))  # fmt: skip
+        if block is not None:
+            finished: list[Stmt] = []
+            inner.append(If(block + size >= self.k, finished))
+            points.enter(finished)
+            self._epilogue(finished, row, start)
+            points.leave()
+        else:
+            self._epilogue(inner, row, start)
+        points.leave()
+
+    def _right(self, k0: Expr) -> tuple[str, Expr]:
+        """The panel as the tile reads it: address, and step from term to term."""
+        if self.tiling.packs:
+            return "panel", index(self.tiling.columns)
+        array, down, _, offset = self._operand(self.right)
+        return address(array, offset + k0 * down + self.first_column), index(down)
+
+    def _epilogue(self, body: list[Stmt], row: Expr, start: Expr) -> None:
+        """The fused members of every new element of a finished tile."""
+        kernel, points, t = self.kernel, self.points, self.tiling
+        rows = self._extent(body, "rows", row, self.m, t.rows)
+        r, c = Var(INDEX, self.names.fresh("u")), Var(INDEX, self.names.fresh("v"))
+        outer: list[Stmt] = []
+        body.append(For(r, index(0), rows, outer))
+        points.enter(outer, [r])
+        i = self._let(outer, "row", row + r)
+        inner: list[Stmt] = []
+        outer.append(For(c, index(0), self.columns, inner))
+        points.enter(inner, [c])
+        batch_axes = self._axes(self.batch)
+        row_axes = self._axes(self.batch * self.m)
+        at = self.column + c
+        points.axes = [Axis(batch_axes, row_axes, i), Axis(row_axes, len(kernel.dims), at)]
+        if batch_axes:
+            points.axes.insert(0, Axis(0, batch_axes, self.unit))
+        # The tile may begin before the rows and columns that are new.
+        down = (row - start if start is not row else index(0)) + r
+        shifted = self.first_column is not self.column
+        across = (self.column - self.first_column if shifted else index(0)) + c
+        points.define(kernel.product, Load(self.dtype, "tile", down * t.columns + across))
+        for node in kernel.nodes[1:]:
+            points.member(node)
+        inner.extend([store(points, value, points.member(value.node)) for value in kernel.writes])
+        points.leave()
+        points.leave()
+
     def _axes(self, extent: int) -> int:
+        """How many leading refined axes make up an extent."""
         covered, axis = 1, 0
         while covered < extent:
             covered *= self.kernel.dims[axis]
             axis += 1
         return axis
-
-
-def _value(e: Expr) -> int | None:
-    from graphc.ir.expr import Const
-
-    return e.value if isinstance(e, Const) else None
-
-
-def _pack_suffix(suffix: str) -> str:
-    """Bools are packed as bytes."""
-    return "u8" if suffix == "bool" else suffix

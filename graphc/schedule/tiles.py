@@ -1,55 +1,81 @@
-"""Register tiles and blocks of matrix products: pure functions of shape and target."""
+"""Register tiles and blocks of matrix products: pure functions of shape, strides and target."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graphc.dtypes import DType
 
 #: Terms of one chain of multiply-adds (GX_CHAIN in runtime/gemm.h).
 CHAIN = 1536
-#: A longer inner dimension is taken in blocks of this many terms (whole chains).
-DEPTH = 2 * CHAIN
-#: Bytes of packed right operand that are kept at a time.
-PANEL_BYTES = 1 << 19
-#: Bytes of packed left operand that one thread keeps: a quarter of a common second-level cache.
-BLOCK_BYTES = 1 << 18
-#: Products of a batch below this many operations each are computed by one thread each.
-PRIVATE_FLOPS = 1 << 25
+#: Terms taken at a time where the left operand's columns lie far apart, so that the lines that a
+#: tile reads stay in the first-level cache.
+FAR_DEPTH = 256
+#: Units of work that a product is cut into at least, where it has as many rows.
+UNITS = 16
+#: Rows of a unit at least: below, packing the right operand again would show.
+UNIT_ROWS = 64
 
-_VECTOR_BYTES = {"avx512": 64, "avx2": 32}
+#: Vector bytes and number of vector registers by instruction set; others as "generic".
+_VECTORS = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32), "generic": (16, 16)}
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
     """How a product [m, k] · [k, n] is cut.
 
-    `rows` × `columns`: the register tile. `panel`: columns of the right operand packed at a time;
-    `block`: rows of the left operand packed at a time; `depth`: terms taken at a time.
-    `by_panel`: threads share the columns instead of the rows.
+    `rows` × `columns`: the register tile. `packs`: the right operand is packed, a panel of
+    `columns` at a time; else it is read where it lies. `depth`: terms taken at a time. `block`:
+    rows of one unit of work, whole tiles.
     """
 
     rows: int
     columns: int
-    panel: int
-    block: int
+    packs: bool
     depth: int
-    by_panel: bool
+    block: int
 
 
-def choose_tiling(isa: str, dtype: DType, m: int, n: int, k: int) -> Tiling:
-    """The tiling of a product on an instruction set ("avx512", "avx2", …; others have 16 bytes)."""
-    lanes = max(1, _VECTOR_BYTES.get(isa, 16) // dtype.itemsize)
-    vectors = 1 if n <= lanes else 2
-    rows = min({"avx512": 8, "avx2": 6}.get(isa, 4), max(1, m))
-    columns = lanes * vectors
-    depth = max(1, min(k, DEPTH))
-    fitting = PANEL_BYTES // (depth * dtype.itemsize) // columns * columns
-    panel = min(max(columns, fitting), round_up(max(n, 1), columns))
-    fitting = BLOCK_BYTES // (depth * dtype.itemsize) // rows * rows
-    block = min(max(rows, fitting), round_up(max(m, 1), rows))
-    row_tiles, panels = -(-m // rows), -(-n // columns)
-    return Tiling(rows, columns, panel, block, depth, row_tiles < 4 and panels > row_tiles)
+def choose_tiling(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], far: bool, turned: bool
+) -> Tiling:
+    """The tiling of a product (batch, m, n, k). `far`: the left operand is stored transposed;
+    `turned`: the right one is, or has no unit stride.
+
+    The tile is the one with the fewest cycles by a model of the inner loop: a term costs the
+    multiply-adds (two vectors a cycle), the loads, or their latency, and every tile its stores.
+    """
+    batch, m, n, k = shape
+    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
+    lanes = max(1, vector_bytes // dtype.itemsize)
+    rows, vectors = _tile(max(m, 1), max(n, 1), k, lanes, registers)
+    columns = vectors * lanes
+    packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
+    packs = packs or (m > 256 and k > 256)
+    is_far = far and m * dtype.itemsize >= 4096 and 512 < k <= CHAIN
+    depth = FAR_DEPTH if is_far else max(1, min(k, CHAIN))
+    panels = batch * -(-n // columns)
+    blocks = 1
+    while panels * blocks < UNITS and m // (2 * blocks) >= max(UNIT_ROWS, rows):
+        blocks *= 2
+    block = round_up(-(-max(m, 1) // blocks), rows)
+    return Tiling(rows, columns, packs, depth, block)
+
+
+def _tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]:
+    """Rows, and vectors a row, of the register tile."""
+    best, chosen = math.inf, (1, 1)
+    for vectors in range(1, 5):
+        for rows in range(1, min(m, 24) + 1):
+            if rows * vectors + vectors + 1 > registers:
+                continue
+            term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
+            tiles = -(-m // rows) * -(-n // (vectors * lanes))
+            cycles = tiles * (k * term + 2 * rows * vectors + 20)
+            if cycles < best:
+                best, chosen = cycles, (rows, vectors)
+    return chosen
 
 
 def round_up(n: int, multiple: int) -> int:
