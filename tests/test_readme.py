@@ -43,16 +43,20 @@ def example() -> tuple[list[str], Any]:
 
 
 def inner_loop() -> str:
-    """The loop over a finished tile in the kernel that updates w2, moved to the left."""
+    """The innermost loop of the kernel that updates w2, moved to the left."""
     _, lowered = example()
     target = next(v for v in lowered.graph.inputs if v.node.op.label.endswith('["params"]["w2"]'))
     output = {i: j for j, i in lowered.graph.donated.items()}[lowered.graph.inputs.index(target)]
     result = lowered.graph.outputs[output].node
     text = next(k.c_text for k in lowered.kernels if result in k.nodes)
-    lines = text[text.rindex("for (int64_t c0") :].splitlines()
-    indent = len(text[: text.rindex("for (int64_t c0")].rsplit("\n", 1)[1])
-    end = next(i for i, line in enumerate(lines) if line == " " * indent + "}")
-    return "\n".join([lines[0], *[line[indent:] for line in lines[1 : end + 1]]]) + "\n"
+    lines = text.splitlines()
+    begin = max(i for i, line in enumerate(lines) if line.lstrip().startswith("for ("))
+    indent = len(lines[begin]) - len(lines[begin].lstrip())
+    end = begin + 1
+    while len(lines[end]) - len(lines[end].lstrip()) > indent:
+        end += 1
+    closed = lines[begin].endswith("{")
+    return "\n".join(line[indent:] for line in lines[begin : end + closed]) + "\n"
 
 
 def losses(text: str) -> list[float]:
