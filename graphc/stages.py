@@ -242,7 +242,7 @@ class Compiled(Generic[P, R]):
             raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
         return self._new_frame().bound(args)
 
-    def profile(self, *args: P.args, runs: int = 20) -> Profile:
+    def profile(self, *args: Any, runs: int = 20) -> Profile:
         """Runs the step with a clock between kernels, in a build of its own: this one carries
         nothing of it. Donated arrays are left as they are. Raises ArgumentError.
         """
@@ -291,7 +291,7 @@ class Jitted(Generic[P, R]):
             if compiled is None:
                 compiled = self.trace(*args).lower(**self._options).compile()
                 self._compiled[key] = compiled
-        return compiled(*args)
+        return compiled(*args, **kwargs)
 
     def _key(self, args: Sequence[Any]) -> Any:
         """Structure, and for each leaf class, shape and dtype; static arguments by value."""

@@ -140,8 +140,7 @@ class _Generator:
                 stores.append(Store(self.buffer[node], self._in_row(), value))
         for fold in buffered:
             stores.append(Store(self.buffer[fold], self._in_row(), points.fold_operand(fold)))
-        for value in step.stores:
-            stores.append(store(points, value, points.member(value.node)))
+        stores.extend(store(points, v, points.member(v.node)) for v in step.stores)
         points.scopes[-1].body.extend(stores)
 
     def _number(self, step: Pass) -> int:

@@ -165,7 +165,7 @@ class _Generator:
         inner: list[Stmt] = []
         body.append(For(row, self.row, self.row_end, inner, t.rows))
         points.enter(inner, [row])
-        start = row
+        start: Expr = row
         if self.m % t.rows:
             start = self._let(inner, "top", call("gx_smaller", INDEX, row, index(self.m - t.rows)))
         mode: Expr = Var(INDEX, "GX_SET")

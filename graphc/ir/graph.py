@@ -74,7 +74,7 @@ class Op:
 
     def attributes(self) -> str:
         """The static parameters as text, for printing: `axes=(0,), keepdims=False`."""
-        parameters = fields(self) if is_dataclass(self) else ()
+        parameters: Sequence[Any] = fields(self) if is_dataclass(self) else ()
         return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in parameters)
 
 

@@ -246,8 +246,8 @@ class Recurrence(AlongAxis):
 def _backward(carry: Value, g: Value, axis: int) -> Value:
     """w[k] = g[k] + carry[k]·w[k+1] from the end, where `carry` is one shorter than g."""
     last = ops.part(g, axis, -1, 0)
-    turned = [ops.flip(v, (axis,)) for v in (ops.concat([carry, last], axis), g)]
-    return ops.flip(ops.recurrence(*turned, axis), (axis,))
+    factors = ops.flip(ops.concat([carry, last], axis), (axis,))
+    return ops.flip(ops.recurrence(factors, ops.flip(g, (axis,)), axis), (axis,))
 
 
 def part(x: Value, axis: int, begin: int, end: int) -> Value:

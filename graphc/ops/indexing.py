@@ -119,9 +119,9 @@ class Gather(Indexed, Linear):
             at = source.integers((4, 2), int64, -7, 7)
             yield Sample(f"ordinary {dtype}", cls(1), (source.array((5, 3), dtype), at), True)
         for op, shape, at_shape, at_dtype in index_cases(cls):
-            at = [source.integers(at_shape, at_dtype, 0, 4) for _ in range(op.count)]
+            places = [source.integers(at_shape, at_dtype, 0, 4) for _ in range(op.count)]
             note = f"{shape} at {at_dtype}{at_shape}"
-            yield Sample(note, op, (source.array(shape, float64), *at), True)
+            yield Sample(note, op, (source.array(shape, float64), *places), True)
 
     @classmethod
     def refusals(cls) -> Iterator[Refusal]:

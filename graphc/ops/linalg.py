@@ -315,7 +315,7 @@ class Lu(MatrixOp):
         return Nest(units, body, n * n * n + n * n, scratch)
 
     def vjp(self, node: Node, g: Value, *_: Value | None) -> Sequence[Value | None]:
-        lu, _, order = node.outputs
+        lu, _pivots, order = node.outputs
         lower, upper = _unpacked(lu)
         inner = ops.add(
             tril(ops.matmul(ops.transpose(lower), tril(g, -1)), -1),

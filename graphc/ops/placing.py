@@ -200,8 +200,8 @@ class Concat(Linear):
             ("zero-size", 0, ((2, 0), (3, 0))),
             ("one", 0, ((3,),)),
         ):
-            arrays = tuple(source.array(shape, float64) for shape in shapes)
-            yield Sample(note, cls(axis), arrays, True)
+            parts = tuple(source.array(shape, float64) for shape in shapes)
+            yield Sample(note, cls(axis), parts, True)
 
     @classmethod
     def refusals(cls) -> Iterator[Refusal]:

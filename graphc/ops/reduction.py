@@ -208,7 +208,7 @@ class All(Discrete, Reduction):
     kinds = "b"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
-        return x.all(self.axes)
+        return np.asarray(x.all(self.axes))
 
 
 class Any(Discrete, Reduction):
@@ -219,7 +219,7 @@ class Any(Discrete, Reduction):
     kinds = "b"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
-        return x.any(self.axes)
+        return np.asarray(x.any(self.axes))
 
 
 class ArgExtremum(Discrete, Reduction):

@@ -79,10 +79,10 @@ class ScatterOp(Indexed):
             arrays = source.array((5, 3), dtype), source.array((4, 3), dtype), at
             yield Sample(f"ordinary {dtype}", cls(1), arrays, True)
         for op, shape, at_shape, at_dtype in index_cases(cls):
-            at = [source.integers(at_shape, at_dtype, 0, 4) for _ in range(op.count)]
+            places = [source.integers(at_shape, at_dtype, 0, 4) for _ in range(op.count)]
             updates = source.array((*at_shape, *shape[op.batches + op.count :]), float64)
             note = f"{shape} at {at_dtype}{at_shape}"
-            yield Sample(note, op, (source.array(shape, float64), updates, *at), True)
+            yield Sample(note, op, (source.array(shape, float64), updates, *places), True)
         many = np.zeros(9, np.int64)
         arrays = source.array((2,), float32), source.array((9,), float32), many
         yield Sample("all at one place", cls(1), arrays)
@@ -221,11 +221,11 @@ class ScatterExtremum(ScatterOp):
         if tangents[0] is None and tangents[1] is None:
             return (None,)
         kept, chosen, count = self.shares(node)
-        moved = []
-        for value, t, where in ((x, tangents[0], kept), (updates, tangents[1], chosen)):
-            zero = ops.zeros_like(value)
-            moved.append(zero if t is None else ops.where(where, t, zero))
-        return (ops.divide(self.added(*moved, indices), count),)
+        base, added = (
+            ops.zeros_like(value) if t is None else ops.where(where, t, ops.zeros_like(value))
+            for value, t, where in ((x, tangents[0], kept), (updates, tangents[1], chosen))
+        )
+        return (ops.divide(self.added(base, added, indices), count),)
 
 
 class ScatterMax(ScatterExtremum):

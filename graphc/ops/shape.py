@@ -11,6 +11,7 @@ import numpy as np
 from graphc import ops
 from graphc.dtypes import ALL, TensorType, float64
 from graphc.errors import ShapeError
+from graphc.ir.expr import Expr
 from graphc.ir.expr import index as position
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.site import located
@@ -72,10 +73,10 @@ class Reshape(IndexMap):
 
     def index(self, source: tuple[int, ...], i: Index) -> Index:
         kept = _common_prefix(source, self.shape)
-        flat = position(0)
+        flat: Expr = position(0)
         for extent, k in zip(self.shape[kept:], i[kept:], strict=True):
             flat = flat * extent + k
-        result = []
+        result: list[Expr] = []
         for extent, step in zip(source[kept:], row_major(source[kept:]), strict=True):
             result.append((flat // step) % extent if result else flat // step)
         return (*i[:kept], *result)

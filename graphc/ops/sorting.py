@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Searchsorted(Discrete):
         lead = row.shape[:-1]
         rows = row.reshape(-1, row.shape[-1]) if row.size else np.zeros((math.prod(lead), 0))
         values = value.reshape(len(rows), -1) if value.size else np.zeros((len(rows), 0))
-        side = "right" if self.right else "left"
+        side: Literal["left", "right"] = "right" if self.right else "left"
         found = [np.searchsorted(r, v, side) for r, v in zip(rows, values, strict=True)]
         return np.array(found, np.int64).reshape(value.shape)
 
