@@ -43,7 +43,7 @@ class Profile:
         return sum(row.least for row in self.rows)
 
     def by_kernel(self) -> list[tuple[str, int, int, int, int]]:
-        """(function, calls, nanoseconds, flops, bytes), the longest first; equal kernels together."""
+        """(function, calls, nanoseconds, flops, bytes) of equal kernels, the longest first."""
         found: dict[str, list[int]] = {}
         for row in self.rows:
             sums = found.setdefault(row.kernel.name, [0, 0, 0, 0])

@@ -109,7 +109,9 @@ class Node:
 
     __slots__ = ("inputs", "meta", "op", "outputs", "serial", "types")
 
-    def __init__(self, op: Op, inputs: tuple[Value, ...], types: tuple[TensorType, ...], meta: Meta):
+    def __init__(
+        self, op: Op, inputs: tuple[Value, ...], types: tuple[TensorType, ...], meta: Meta
+    ):
         self.op = op
         self.inputs = inputs
         self.types = types

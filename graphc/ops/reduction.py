@@ -166,6 +166,12 @@ class Extremum(Reduction):
     kinds = "buif"
     empty = False
 
+    #: The fold of truth values.
+    logical: ClassVar[str]
+
+    def spec(self, x: TensorType) -> Reduce:
+        return Reduce(self.logical if x.dtype is bool_ else self.kind, self.axes)
+
     @classmethod
     def draw(cls, source: Source, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
         return source.distinct(shape, dtype)
@@ -187,6 +193,7 @@ class Extremum(Reduction):
 class Max(Extremum):
     name = "max"
     kind = "max"
+    logical = "any"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.max(self.axes)
@@ -195,6 +202,7 @@ class Max(Extremum):
 class Min(Extremum):
     name = "min"
     kind = "min"
+    logical = "all"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.min(self.axes)

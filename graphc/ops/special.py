@@ -72,7 +72,7 @@ class Lgamma(Function):
 
 
 class Digamma(Function):
-    """ψ(x) = Γ'(x) / Γ(x); NaN at the poles 0, -1, -2, … and at -inf."""
+    """ψ(x) = Γ'(x) / Γ(x); at the poles -inf at 0, inf at -0, NaN at -1, -2, …; NaN at -inf."""
 
     name = "digamma"
     cost = 40
@@ -88,7 +88,9 @@ class Digamma(Function):
 
 @dataclass(frozen=True)
 class Polygamma(Function):
-    """The `order`-th derivative of digamma; NaN at the poles and at -inf."""
+    """The `order`-th derivative of digamma, order >= 1. At the poles 0, -1, -2, … it is infinite,
+    with the sign that it has to the right of 0; at -inf NaN.
+    """
 
     name = "polygamma"
     cost = 60
@@ -123,8 +125,12 @@ def polygamma(order: int, x: np.ndarray) -> np.ndarray:
     left = x < 0.5
     right = _polygamma_right(order, np.where(left, 1 - x, x))
     reflected = (-1) ** order * (right - (-1) ** order * _cotangent_slope(order, x))
-    pole = (x <= 0) & (x == np.floor(x))
-    return np.where(pole, np.nan, np.where(left, reflected, right))
+    at_pole: np.ndarray | float = (-1.0) ** (order + 1) * np.inf
+    if order == 0:
+        at_pole = np.where(x == 0, -np.copysign(np.inf, x), np.nan)
+    result = np.where(left, reflected, right)
+    result = np.where((x <= 0) & (x == np.floor(x)), at_pole, result)
+    return np.where(x == -np.inf, np.nan, result)
 
 
 def _polygamma_right(n: int, x: np.ndarray) -> np.ndarray:

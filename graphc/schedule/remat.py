@@ -140,7 +140,7 @@ def _cut(region: set[Node], needs: list[Value], kept: set[Value]) -> set[Node]:
 
 
 def _keep(value: Value, kept: set[Value]) -> float:
-    """What it costs to keep a value that cannot be computed again: nothing if it is there anyway."""
+    """The cost of keeping what cannot be computed again: nothing if it is there anyway."""
     node = value.node
     given = isinstance(node.op, Input) or isinstance(_spec(node), Table)
     return 0.0 if given or value in kept else float(value.type.nbytes)

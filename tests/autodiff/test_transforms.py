@@ -60,7 +60,9 @@ CASES = {
         lambda p: xp.sum(xp.exp(p["a"][0]) * p["b"]["c"])
     )({"a": [X], "b": {"c": V}}),
     "grad of grad": lambda t, xp: t.grad(lambda x: xp.sum(xp.sin(t.grad(loss(xp))(x, W))))(X),
-    "third derivative": lambda t, xp: t.grad(t.grad(t.grad(lambda x: xp.sin(x) * xp.exp(x))))(np.float64(0.7)),
+    "third derivative": lambda t, xp: t.grad(t.grad(t.grad(lambda x: xp.sin(x) * xp.exp(x))))(
+        np.float64(0.7)
+    ),
     "jvp": lambda t, xp: t.jvp(vector(xp), (X, W), (V, W)),
     "jvp of grad": lambda t, xp: t.jvp(lambda x: t.grad(loss(xp))(x, W), (X,), (V,)),
     "grad of jvp": lambda t, xp: t.grad(

@@ -137,7 +137,8 @@ def test_positions_and_indexing():
             x[1:5:2, ::-1], x[..., None, 3], x[i], x[:, i % 5], gx.roll(x, 2, axis=1),
             gx.concat([x, x * 2.0, x[:, :2]], axis=1), gx.stack([x, -x], axis=1),
             gx.tril(x[0]), gx.pad(x, ((1, 0), (0, 2), (3, 3))), gx.one_hot(i, 5),
-            gx.arange(7, dtype="float32") + x, gx.eye(5) * x[0, :, :5], x.at[i].add(1.0), gx.repeat(x, 2, axis=2),
+            gx.arange(7, dtype="float32") + x, gx.eye(5) * x[0, :, :5],
+            x.at[i].add(1.0), gx.repeat(x, 2, axis=2),
         )  # fmt: skip
 
     check(fn, x, i)
