@@ -218,13 +218,15 @@ def speed(harness: Harness, f: Function, dtype: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="function", choices=[[], *FUNCTIONS])
+    parser.add_argument("names", nargs="*", metavar="function", help=" ".join(FUNCTIONS))
     parser.add_argument("--dtype", choices=list(C_TYPES), help="only this one")
     parser.add_argument("--stride", type=int, default=997, help="of the float32 bit patterns")
     parser.add_argument("--samples", type=int, default=1 << 21, help="of float64 and of pairs")
     parser.add_argument("--cc", default="cc -march=native", help="compiler, with a target's flags")
     parser.add_argument("--speed", action="store_true", help="time the functions instead")
     options = parser.parse_args()
+    if unknown := set(options.names) - set(FUNCTIONS):
+        parser.error(f"no such function: {', '.join(sorted(unknown))}")
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         harness = Harness.build(options.cc, Path(folder))

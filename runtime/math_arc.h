@@ -41,46 +41,46 @@ GX_INLINE double gx_asin_poly_f64(double s, double z) {
 GX_INLINE float gx_asin_f32(float x) {
   float a = fabsf(x);
   int big = a > 0.5f;
-  float z = big ? 0.5f * (1.0f - a) : a * a;
-  float s = big ? sqrtf(z) : a;
+  float z = gx_select_f32(big, 0.5f * (1.0f - a), a * a);
+  float s = gx_select_f32(big, sqrtf(z), a);
   float p = gx_asin_poly_f32(s, z);
   float h = 0x1.921fb4p+0f - 2.0f * s;
   float y = h + ((0x1.921fb4p+0f - h) - 2.0f * s - (2.0f * p - 0x1.4442d2p-24f));
-  return copysignf(big ? y : s + p, x);
+  return copysignf(gx_select_f32(big, y, s + p), x);
 }
 
 GX_INLINE double gx_asin_f64(double x) {
   double a = fabs(x);
   int big = a > 0.5;
-  double z = big ? 0.5 * (1.0 - a) : a * a;
-  double s = big ? sqrt(z) : a;
+  double z = gx_select_f64(big, 0.5 * (1.0 - a), a * a);
+  double s = gx_select_f64(big, sqrt(z), a);
   double p = gx_asin_poly_f64(s, z);
   double h = 0x1.921fb54442d18p+0 - 2.0 * s;
   double y = h + ((0x1.921fb54442d18p+0 - h) - 2.0 * s - (2.0 * p - 0x1.1a62633145c07p-54));
-  return copysign(big ? y : s + p, x);
+  return copysign(gx_select_f64(big, y, s + p), x);
 }
 
 /* pi/2 - asin x, and for |x| > 1/2 without a difference where it would cancel. */
 GX_INLINE float gx_acos_f32(float x) {
   float a = fabsf(x);
   int big = a > 0.5f;
-  float z = big ? 0.5f * (1.0f - a) : a * a;
-  float s = big ? 2.0f * sqrtf(z) : x;
+  float z = gx_select_f32(big, 0.5f * (1.0f - a), a * a);
+  float s = gx_select_f32(big, 2.0f * sqrtf(z), x);
   float p = gx_asin_poly_f32(s, z);
-  float y = big ? (0x1.921fb4p+1f - s) - (p - 0x1.4442d2p-23f)
-                : 0x1.921fb4p+0f - (s + (p - 0x1.4442d2p-24f));
-  return big && x > 0.0f ? s + p : y;
+  float wide = (0x1.921fb4p+1f - s) - (p - 0x1.4442d2p-23f);
+  float y = gx_select_f32(big, wide, 0x1.921fb4p+0f - (s + (p - 0x1.4442d2p-24f)));
+  return gx_select_f32(big & (x > 0.0f), s + p, y);
 }
 
 GX_INLINE double gx_acos_f64(double x) {
   double a = fabs(x);
   int big = a > 0.5;
-  double z = big ? 0.5 * (1.0 - a) : a * a;
-  double s = big ? 2.0 * sqrt(z) : x;
+  double z = gx_select_f64(big, 0.5 * (1.0 - a), a * a);
+  double s = gx_select_f64(big, 2.0 * sqrt(z), x);
   double p = gx_asin_poly_f64(s, z);
-  double y = big ? (0x1.921fb54442d18p+1 - s) - (p - 0x1.1a62633145c07p-53)
-                 : 0x1.921fb54442d18p+0 - (s + (p - 0x1.1a62633145c07p-54));
-  return big && x > 0.0 ? s + p : y;
+  double wide = (0x1.921fb54442d18p+1 - s) - (p - 0x1.1a62633145c07p-53);
+  double y = gx_select_f64(big, wide, 0x1.921fb54442d18p+0 - (s + (p - 0x1.1a62633145c07p-54)));
+  return gx_select_f64(big & (x > 0.0), s + p, y);
 }
 
 /* atan a = a + a^3 P(a^2) for 0 <= a <= 1; P has degree 8, error 2^-28. */
@@ -128,17 +128,19 @@ GX_INLINE double gx_atan_poly_f64(double a) {
 /* The angle of (x, y) for x, y >= 0, from the ratio of the smaller to the larger, which is
  * 1 for two infinities and 0 for two zeros. */
 GX_INLINE float gx_atan_ratio_f32(float y, float x) {
-  float lesser = y > x ? x : y, greater = y > x ? y : x;
-  float ratio = lesser != greater ? lesser / greater : greater == 0.0f ? 0.0f : 1.0f;
+  float lesser = gx_select_f32(y > x, x, y), greater = gx_select_f32(y > x, y, x);
+  float same = gx_select_f32(greater == 0.0f, 0.0f, 1.0f);
+  float ratio = gx_select_f32(lesser == greater, same, lesser / greater);
   float p = gx_atan_poly_f32(ratio);
-  return y > x ? (0x1.921fb4p+0f - p) + 0x1.4442d2p-24f : p;
+  return gx_select_f32(y > x, (0x1.921fb4p+0f - p) + 0x1.4442d2p-24f, p);
 }
 
 GX_INLINE double gx_atan_ratio_f64(double y, double x) {
-  double lesser = y > x ? x : y, greater = y > x ? y : x;
-  double ratio = lesser != greater ? lesser / greater : greater == 0.0 ? 0.0 : 1.0;
+  double lesser = gx_select_f64(y > x, x, y), greater = gx_select_f64(y > x, y, x);
+  double same = gx_select_f64(greater == 0.0, 0.0, 1.0);
+  double ratio = gx_select_f64(lesser == greater, same, lesser / greater);
   double p = gx_atan_poly_f64(ratio);
-  return y > x ? (0x1.921fb54442d18p+0 - p) + 0x1.1a62633145c07p-54 : p;
+  return gx_select_f64(y > x, (0x1.921fb54442d18p+0 - p) + 0x1.1a62633145c07p-54, p);
 }
 
 GX_INLINE float gx_atan_f32(float x) {
@@ -153,13 +155,13 @@ GX_INLINE double gx_atan_f64(double x) {
 GX_INLINE float gx_atan2_f32(float y, float x) {
   float p = gx_atan_ratio_f32(fabsf(y), fabsf(x));
   float q = (0x1.921fb4p+1f - p) + 0x1.4442d2p-23f;
-  return copysignf(copysignf(1.0f, x) < 0.0f ? q : p, y);
+  return copysignf(gx_select_f32(copysignf(1.0f, x) < 0.0f, q, p), y);
 }
 
 GX_INLINE double gx_atan2_f64(double y, double x) {
   double p = gx_atan_ratio_f64(fabs(y), fabs(x));
   double q = (0x1.921fb54442d18p+1 - p) + 0x1.1a62633145c07p-53;
-  return copysign(copysign(1.0, x) < 0.0 ? q : p, y);
+  return copysign(gx_select_f64(copysign(1.0, x) < 0.0, q, p), y);
 }
 
 #endif

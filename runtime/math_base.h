@@ -65,6 +65,38 @@ GX_INLINE double gx_from_bits_f64(uint64_t u) {
   return x;
 }
 
+/* All bits set if c is 1, none if it is 0. */
+GX_INLINE uint32_t gx_mask_u32(int c) {
+  return 0u - (uint32_t)c;
+}
+
+/* Hazard: baseline x86-64 has no comparison of 64-bit integers, and gcc then vectorizes only a
+ * choice between doubles. */
+GX_INLINE uint64_t gx_mask_u64(int c) {
+#if defined(__SSE2__) && !defined(__SSE4_2__)
+  return gx_bits_f64(c ? gx_from_bits_f64(~(uint64_t)0) : 0.0);
+#else
+  return 0u - (uint64_t)c;
+#endif
+}
+
+/* c ? a : b, without a branch; c is 0 or 1. Compilers turn ternary operators into branches first
+ * and thread them through each other, until a loop over several functions is too tangled to be
+ * vectorized; a mask leaves them nothing to thread. */
+GX_INLINE float gx_select_f32(int c, float a, float b) {
+  uint32_t mask = gx_mask_u32(c);
+  return gx_from_bits_f32((gx_bits_f32(a) & mask) | (gx_bits_f32(b) & ~mask));
+}
+
+GX_INLINE double gx_select_f64(int c, double a, double b) {
+#if defined(__SSE2__) && !defined(__SSE4_2__)
+  return c ? a : b;
+#else
+  uint64_t mask = gx_mask_u64(c);
+  return gx_from_bits_f64((gx_bits_f64(a) & mask) | (gx_bits_f64(b) & ~mask));
+#endif
+}
+
 /* 2^n for t = n + GX_MAGIC_F32 and |n| <= 126. */
 GX_INLINE float gx_power_f32(float t) {
   return gx_from_bits_f32((gx_bits_f32(t) << 23) + (127u << 23));
@@ -79,12 +111,14 @@ GX_INLINE double gx_power_f64(double t) {
  * Two factors, each a normal number, so that a subnormal result is rounded once and a large one
  * overflows only where it must. */
 GX_INLINE float gx_scale_f32(float p, float t, int down) {
-  return p * gx_power_f32(t + (down ? 64.0f : -64.0f)) * (down ? 0x1p-64f : 0x1p64f);
+  float half = gx_power_f32(t + gx_select_f32(down, 64.0f, -64.0f));
+  return p * half * gx_select_f32(down, 0x1p-64f, 0x1p64f);
 }
 
 /* As gx_scale_f32, with n in [-1534, 510] or [-510, 1534]. */
 GX_INLINE double gx_scale_f64(double p, double t, int down) {
-  return p * gx_power_f64(t + (down ? 512.0 : -512.0)) * (down ? 0x1p-512 : 0x1p512);
+  double half = gx_power_f64(t + gx_select_f64(down, 512.0, -512.0));
+  return p * half * gx_select_f64(down, 0x1p-512, 0x1p512);
 }
 
 /* (a + b) - s for s = a + b rounded, exactly (Knuth's TwoSum). */

@@ -30,8 +30,8 @@ GX_INLINE float gx_erf_f32(float x) {
   t = GX_FMA_F32(t, a, 0x1.4621b6p-1f);
   t = GX_FMA_F32(t, a, 0x1.20b752p+0f);
   t = GX_FMA_F32(t, a, 0x1.5d177p-13f);
-  float outer = a > 4.0f ? 1.0f : 1.0f - gx_exp_normal_f32(-t);
-  return copysignf(a < 0.92f ? inner : outer, x);
+  float outer = gx_select_f32(a > 4.0f, 1.0f, 1.0f - gx_exp_normal_f32(-t));
+  return copysignf(gx_select_f32(a < 0.92f, inner, outer), x);
 }
 
 /* erf a = a + a P(a^2) for 0 <= a <= 0.477, where erf a is 1/2; P has degree 9, error 2^-56. */
@@ -54,7 +54,7 @@ GX_INLINE double gx_erf_poly_f64(double a) {
  * error 2^-60 of G. a^2, e^(-a^2), G, 1+2a and the quotient are sums of two numbers, so that only
  * the last product is rounded. Past 28 the result is 0. */
 GX_INLINE double gx_erfc_tail_f64(double a) {
-  a = a > 28.0 ? 28.0 : a;
+  a = gx_select_f64(a > 28.0, 28.0, a);
   double h = a * a;
   double el, n;
   double e = gx_exp_sum_f64(-h, -gx_product_error_f64(a, a, h), &el, &n);
@@ -95,14 +95,14 @@ GX_INLINE double gx_erfc_tail_f64(double a) {
 
 GX_INLINE double gx_erf_f64(double x) {
   double a = fabs(x);
-  return copysign(a < 0.477 ? gx_erf_poly_f64(a) : 1.0 - gx_erfc_tail_f64(a), x);
+  return copysign(gx_select_f64(a < 0.477, gx_erf_poly_f64(a), 1.0 - gx_erfc_tail_f64(a)), x);
 }
 
 GX_INLINE double gx_erfc_f64(double x) {
   double a = fabs(x);
   double tail = gx_erfc_tail_f64(a);
   double y = 1.0 - copysign(gx_erf_poly_f64(a), x);
-  return a < 0.477 ? y : x < 0.0 ? 2.0 - tail : tail;
+  return gx_select_f64(a < 0.477, y, gx_select_f64(x < 0.0, 2.0 - tail, tail));
 }
 
 /* Worked in double. */

@@ -77,16 +77,16 @@ GX_INLINE float gx_exp_f32(float x) {
   float t;
   float p = gx_exp_reduced_f32(x, &t);
   float y = gx_scale_f32(p, t, x < 0.0f);
-  y = x > 89.0f ? INFINITY : y;
-  return x < -104.0f ? 0.0f : y;
+  y = gx_select_f32(x > 89.0f, INFINITY, y);
+  return gx_select_f32(x < -104.0f, 0.0f, y);
 }
 
 GX_INLINE double gx_exp_f64(double x) {
   double t;
   double p = gx_exp_reduced_f64(x, &t);
   double y = gx_scale_f64(p, t, x < 0.0);
-  y = x > 710.0 ? INFINITY : y;
-  return x < -746.0 ? 0.0 : y;
+  y = gx_select_f64(x > 710.0, INFINITY, y);
+  return gx_select_f64(x < -746.0, 0.0, y);
 }
 
 /* e^x for |x| below 87, where one factor does. A larger x gives any number, NaN gives NaN. */
@@ -114,8 +114,8 @@ GX_INLINE float gx_exp2_f32(float x) {
   p = GX_FMA_F32(p, r, 0x1.ebfbe6p-3f);
   p = GX_FMA_F32(p, r, 0x1.62e432p-1f);
   float y = gx_scale_f32(GX_FMA_F32(p, r, 1.0f), t, x < 0.0f);
-  y = x > 129.0f ? INFINITY : y;
-  return x < -151.0f ? 0.0f : y;
+  y = gx_select_f32(x > 129.0f, INFINITY, y);
+  return gx_select_f32(x < -151.0f, 0.0f, y);
 }
 
 /* As gx_exp2_f32; P has degree 11, error 2^-60. */
@@ -135,8 +135,8 @@ GX_INLINE double gx_exp2_f64(double x) {
   p = GX_FMA_F64(p, r, 0x1.ebfbdff82c58ep-3);
   p = GX_FMA_F64(p, r, 0x1.62e42fefa39efp-1);
   double y = gx_scale_f64(GX_FMA_F64(p, r, 1.0), t, x < 0.0);
-  y = x > 1025.0 ? INFINITY : y;
-  return x < -1076.0 ? 0.0 : y;
+  y = gx_select_f64(x > 1025.0, INFINITY, y);
+  return gx_select_f64(x < -1076.0, 0.0, y);
 }
 
 /* e^x - 1 = 2^n E + (2^n - 1), E = e^r - 1 = r + r^2 Q(r), Q of degree 5, error 2^-28. Worked with
@@ -155,9 +155,9 @@ GX_INLINE float gx_expm1_f32(float x) {
   float e = GX_FMA_F32(r * r, q, r);
   float half = gx_power_f32(t - 1.0f);
   float y = GX_FMA_F32(half, e, half - 0.5f) * 2.0f;
-  y = t == GX_MAGIC_F32 ? e : y;
-  y = x > 89.0f ? INFINITY : y;
-  return copysignf(x < -18.0f ? 1.0f : y, x);
+  y = gx_select_f32(t == GX_MAGIC_F32, e, y);
+  y = gx_select_f32(x > 89.0f, INFINITY, y);
+  return copysignf(gx_select_f32(x < -18.0f, 1.0f, y), x);
 }
 
 GX_INLINE double gx_expm1_f64(double x) {
@@ -166,33 +166,33 @@ GX_INLINE double gx_expm1_f64(double x) {
   double e = GX_FMA_F64(r * r, gx_exp_poly_f64(r), low) + r;
   double half = gx_power_f64(t - 1.0);
   double y = GX_FMA_F64(half, e, half - 0.5) * 2.0;
-  y = t == GX_MAGIC_F64 ? e : y;
-  y = x > 710.0 ? INFINITY : y;
-  return copysign(x < -38.0 ? 1.0 : y, x);
+  y = gx_select_f64(t == GX_MAGIC_F64, e, y);
+  y = gx_select_f64(x > 710.0, INFINITY, y);
+  return copysign(gx_select_f64(x < -38.0, 1.0, y), x);
 }
 
 /* With e = e^-|x|, which does not overflow where the result is small, and q = e / (1+e): the
  * result is 1 - q for x >= 0 and q below. A small q is taken as e - e q, one rounding less. */
 GX_INLINE float gx_sigmoid_f32(float x) {
   float a = fabsf(x);
-  a = a > 104.0f ? 104.0f : a;
+  a = gx_select_f32(a > 104.0f, 104.0f, a);
   float t;
   float p = gx_exp_reduced_f32(-a, &t);
   float e = gx_scale_f32(p, t, 1);
   float q = e / (1.0f + e);
-  float below = e < 0.5f ? GX_FMA_F32(-e, q, e) : q;
-  return x < 0.0f ? below : 1.0f - q;
+  float below = gx_select_f32(e < 0.5f, GX_FMA_F32(-e, q, e), q);
+  return gx_select_f32(x < 0.0f, below, 1.0f - q);
 }
 
 GX_INLINE double gx_sigmoid_f64(double x) {
   double a = fabs(x);
-  a = a > 746.0 ? 746.0 : a;
+  a = gx_select_f64(a > 746.0, 746.0, a);
   double t;
   double p = gx_exp_reduced_f64(-a, &t);
   double e = gx_scale_f64(p, t, 1);
   double q = e / (1.0 + e);
-  double below = e < 0.5 ? GX_FMA_F64(-e, q, e) : q;
-  return x < 0.0 ? below : 1.0 - q;
+  double below = gx_select_f64(e < 0.5, GX_FMA_F64(-e, q, e), q);
+  return gx_select_f64(x < 0.0, below, 1.0 - q);
 }
 
 #endif

@@ -18,7 +18,7 @@ GX_INLINE double gx_sin_pi_f64(double f) {
   double s = 0x1.921fb54442d18p+1 * f;
   double c = 0x1.921fb54442d18p+1 * (0.5 - f);
   c = gx_cos_poly_f64(c, 0.0, &high) + high;
-  return f > 0.25 ? c : s + gx_sin_poly_f64(s, 0.0);
+  return gx_select_f64(f > 0.25, c, s + gx_sin_poly_f64(s, 0.0));
 }
 
 /* log Gamma(x) for x >= 0. Below 8, x is moved into [1.5, 2.5] by Gamma(x+1) = x Gamma(x) and there
@@ -29,11 +29,11 @@ GX_INLINE double gx_lgamma_positive_f64(double x) {
   double y = x, product = 1.0;
   for (int i = 0; i < 6; i++) {
     int down = y >= 2.5;
-    y = down ? y - 1.0 : y;
-    product = down ? product * y : product;
+    y = gx_select_f64(down, y - 1.0, y);
+    product = gx_select_f64(down, product * y, product);
   }
-  double d = x < 0.5 ? x : x < 1.5 ? x - 1.0 : y - 2.0;
-  double up = x < 0.5 ? x * (x + 1.0) : x;
+  double d = gx_select_f64(x < 0.5, x, gx_select_f64(x < 1.5, x - 1.0, y - 2.0));
+  double up = gx_select_f64(x < 0.5, x * (x + 1.0), x);
   double p = 0x1.a666f37f3fd58p-26;
   p = GX_FMA_F64(p, d, 0x1.3afa9e9870d4cp-22);
   p = GX_FMA_F64(p, d, -0x1.480a9406d3992p-21);
@@ -53,8 +53,8 @@ GX_INLINE double gx_lgamma_positive_f64(double x) {
   p = GX_FMA_F64(p, d, -0x1.13e001a557521p-4);
   p = GX_FMA_F64(p, d, 0x1.4a34cc4a60fa8p-2);
   p = GX_FMA_F64(p, d, 0x1.b0ee6072093cep-2);
-  double l = gx_log_f64(x < 1.5 ? up : x < 8.0 ? product : x);
-  double inner = GX_FMA_F64(d, p, x < 1.5 ? -l : l);
+  double l = gx_log_f64(gx_select_f64(x < 1.5, up, gx_select_f64(x < 8.0, product, x)));
+  double inner = GX_FMA_F64(d, p, gx_select_f64(x < 1.5, -l, l));
   double v = 1.0 / x;
   double t = v * v;
   double q = 0x1.221c81c27af9p-8;
@@ -65,7 +65,7 @@ GX_INLINE double gx_lgamma_positive_f64(double x) {
   q = GX_FMA_F64(q, t, -0x1.6c16c16c09cf1p-9);
   q = GX_FMA_F64(q, t, 0x1.5555555555555p-4);
   double outer = GX_FMA_F64(x - 0.5, l - 1.0, GX_FMA_F64(v, q, 0x1.acfe390c97d69p-2));
-  return x < 8.0 ? inner : outer;
+  return gx_select_f64(x < 8.0, inner, outer);
 }
 
 /* log |Gamma(x)|. For x < 0 by Gamma(x) Gamma(-x) = -pi / (x sin(pi x)); +inf at poles and -inf.
@@ -75,8 +75,8 @@ GX_INLINE double gx_lgamma_f64(double x) {
   double r = gx_lgamma_positive_f64(a);
   double s = gx_sin_pi_f64(fabs(a - gx_round_f64(a)));
   double y = gx_log_f64(0x1.921fb54442d18p+1 / (a * s)) - r;
-  y = x < -0x1p-60 ? y : r;
-  return (x < 0.0 && s == 0.0) || a == INFINITY ? INFINITY : y;
+  y = gx_select_f64(x < -0x1p-60, y, r);
+  return gx_select_f64(((x < 0.0) & (s == 0.0)) | (a == INFINITY), INFINITY, y);
 }
 
 GX_INLINE float gx_lgamma_f32(float x) {
@@ -88,13 +88,13 @@ GX_INLINE float gx_lgamma_f32(float x) {
  * for x <= 0 psi(x) = psi(1-x) - pi cot(pi x). NaN at negative integers, -inf at 0, +inf at -0;
  * near 0 it is -1/x. */
 GX_INLINE double gx_digamma_f64(double x) {
-  double y = x > 0.0 ? x : 1.0 - x;
+  double y = gx_select_f64(x > 0.0, x, 1.0 - x);
   double above = 0.0, below = 1.0;
   for (int i = 0; i < 8; i++) {
     int up = y < 8.0;
-    above = up ? GX_FMA_F64(above, y, below) : above;
-    below = up ? below * y : below;
-    y = up ? y + 1.0 : y;
+    above = gx_select_f64(up, GX_FMA_F64(above, y, below), above);
+    below = gx_select_f64(up, below * y, below);
+    y = gx_select_f64(up, y + 1.0, y);
   }
   double v = 1.0 / y;
   double t = v * v;
@@ -109,8 +109,8 @@ GX_INLINE double gx_digamma_f64(double x) {
   double f = x - gx_round_f64(x);
   double g = fabs(f);
   double cot = copysign(0x1.921fb54442d18p+1 * gx_sin_pi_f64(0.5 - g) / gx_sin_pi_f64(g), f);
-  r = x > 0.0 ? r : g > 0.0 ? r - cot : NAN;
-  return fabs(x) < 0x1p-70 ? -1.0 / x : r;
+  r = gx_select_f64(x > 0.0, r, gx_select_f64(g > 0.0, r - cot, NAN));
+  return gx_select_f64(fabs(x) < 0x1p-70, -1.0 / x, r);
 }
 
 GX_INLINE float gx_digamma_f32(float x) {

@@ -22,8 +22,8 @@ GX_INLINE float gx_tanh_f32(float x) {
   p = GX_FMA_F32(p, z, -0x1.555548p-2f);
   float inner = GX_FMA_F32(a * z, p, a);
   float outer = 1.0f - 2.0f / (gx_exp_normal_f32(2.0f * a) + 1.0f);
-  outer = a > 10.0f ? 1.0f : outer;
-  return copysignf(a < 0.55f ? inner : outer, x);
+  outer = gx_select_f32(a > 10.0f, 1.0f, outer);
+  return copysignf(gx_select_f32(a < 0.55f, inner, outer), x);
 }
 
 /* As gx_tanh_f32; the polynomial's error is 2^-60. */
@@ -43,20 +43,20 @@ GX_INLINE double gx_tanh_f64(double x) {
   p = GX_FMA_F64(p, z, -0x1.555555555554cp-2);
   double inner = GX_FMA_F64(a * z, p, a);
   double outer = 1.0 - 2.0 / (gx_exp_normal_f64(2.0 * a) + 1.0);
-  outer = a > 20.0 ? 1.0 : outer;
-  return copysign(a < 0.55 ? inner : outer, x);
+  outer = gx_select_f64(a > 20.0, 1.0, outer);
+  return copysign(gx_select_f64(a < 0.55, inner, outer), x);
 }
 
 /* e^a / 2 for a >= 0, finite as far as cosh a is. */
 GX_INLINE float gx_half_exp_f32(float a) {
   float t;
-  float p = gx_exp_reduced_f32(a > 90.0f ? 90.0f : a, &t);
+  float p = gx_exp_reduced_f32(gx_select_f32(a > 90.0f, 90.0f, a), &t);
   return gx_scale_f32(p, t - 1.0f, 0);
 }
 
 GX_INLINE double gx_half_exp_f64(double a) {
   double t;
-  double p = gx_exp_reduced_f64(a > 711.0 ? 711.0 : a, &t);
+  double p = gx_exp_reduced_f64(gx_select_f64(a > 711.0, 711.0, a), &t);
   return gx_scale_f64(p, t - 1.0, 0);
 }
 
@@ -71,7 +71,7 @@ GX_INLINE float gx_sinh_f32(float x) {
   p = GX_FMA_F32(p, z, 0x1.555556p-3f);
   float inner = GX_FMA_F32(a * z, p, a);
   float h = gx_half_exp_f32(a);
-  return copysignf(a < 1.0f ? inner : h - 0.25f / h, x);
+  return copysignf(gx_select_f32(a < 1.0f, inner, h - 0.25f / h), x);
 }
 
 /* As gx_sinh_f32; the polynomial's error is 2^-62. */
@@ -87,7 +87,7 @@ GX_INLINE double gx_sinh_f64(double x) {
   p = GX_FMA_F64(p, z, 0x1.5555555555556p-3);
   double inner = GX_FMA_F64(a * z, p, a);
   double h = gx_half_exp_f64(a);
-  return copysign(a < 1.0 ? inner : h - 0.25 / h, x);
+  return copysign(gx_select_f64(a < 1.0, inner, h - 0.25 / h), x);
 }
 
 GX_INLINE float gx_cosh_f32(float x) {
@@ -104,25 +104,25 @@ GX_INLINE double gx_cosh_f64(double x) {
 GX_INLINE double gx_log1p_sum_f64(double a, double b) {
   double w = a + b;
   double low = gx_sum_error_f64(a, b, w) / (1.0 + w);
-  return gx_log1p_f64(w) + (w < INFINITY ? low : 0.0);
+  return gx_log1p_f64(w) + gx_select_f64(w < INFINITY, low, 0.0);
 }
 
 /* asinh a = log(1 + a + a^2 / (1 + sqrt(1 + a^2))), a = |x|; from 2^54 on log a + log 2. */
 GX_INLINE double gx_asinh_f64(double x) {
   double a = fabs(x);
-  double b = a < 0x1p54 ? a : 0.0;
+  double b = gx_select_f64(a < 0x1p54, a, 0.0);
   double z = b * b;
   double y = gx_log1p_sum_f64(a, z / (1.0 + sqrt(1.0 + z)));
-  return copysign(a < 0x1p54 ? y : y + 0x1.62e42fefa39efp-1, x);
+  return copysign(gx_select_f64(a < 0x1p54, y, y + 0x1.62e42fefa39efp-1), x);
 }
 
 /* acosh x = log(1 + t + sqrt(2t + t^2)), t = x - 1; from 2^54 on log x + log 2. */
 GX_INLINE double gx_acosh_f64(double x) {
   double t = x - 1.0;
-  double b = x < 0x1p54 ? t : 0.0;
+  double b = gx_select_f64(x < 0x1p54, t, 0.0);
   double y = gx_log1p_sum_f64(t, sqrt(GX_FMA_F64(b, b, 2.0 * b)));
-  y = x < 0x1p54 ? y : y + 0x1.62e42fefa39efp-1;
-  return x < 1.0 ? NAN : y;
+  y = gx_select_f64(x < 0x1p54, y, y + 0x1.62e42fefa39efp-1);
+  return gx_select_f64(x < 1.0, NAN, y);
 }
 
 /* atanh a = log(1 + 2a + 2a^2 / (1 - a)) / 2, a = |x|. */
@@ -130,7 +130,7 @@ GX_INLINE double gx_atanh_f64(double x) {
   double a = fabs(x);
   double d = 2.0 * a;
   double y = 0.5 * gx_log1p_sum_f64(d, d * a / (1.0 - a));
-  return a > 1.0 ? NAN : copysign(y, x);
+  return gx_select_f64(a > 1.0, NAN, copysign(y, x));
 }
 
 /* The inverse functions in float are worked in double. */

@@ -10,24 +10,28 @@
 #include <math.h>
 #include <stdint.h>
 
-/* f, and k in *k, for a positive finite x. */
+/* f, and k in *k, for a positive finite x; finite numbers for any other. */
 GX_INLINE float gx_log_reduce_f32(float x, float *k) {
-  int subnormal = x < 0x1p-126f;
-  uint32_t u = gx_bits_f32(subnormal ? x * 0x1p23f : x);
+  uint32_t shift = gx_mask_u32(x < 0x1p-126f) & 23;
+  uint32_t u = gx_bits_f32(x * gx_from_bits_f32((127 + shift) << 23));
   uint32_t e = (u - 0x3f3504f3u + 0x3f800000u) >> 23;
-  *k = (float)((int32_t)e - (subnormal ? 150 : 127));
+  *k = (float)(int32_t)(e - 127 - shift);
   return gx_from_bits_f32(u - ((e - 127) << 23)) - 1.0f;
 }
 
-/* The exponent becomes a double by way of a bit pattern: below AVX-512 there is no vector
- * instruction that converts 64-bit integers. */
-GX_INLINE double gx_log_reduce_f64(double x, double *k) {
-  int subnormal = x < 0x1p-1022;
-  uint64_t u = gx_bits_f64(subnormal ? x * 0x1p52 : x);
+/* f, and k - shift in *k, for a positive x that is not subnormal. The exponent becomes a double by
+ * way of a bit pattern: below AVX-512 no vector instruction converts 64-bit integers. */
+GX_INLINE double gx_log_split_f64(double x, uint64_t shift, double *k) {
+  uint64_t u = gx_bits_f64(x);
   uint64_t e = (u - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u) >> 52;
-  double bias = subnormal ? 0x1p52 + 1075 : 0x1p52 + 1023;
-  *k = gx_from_bits_f64(e | 0x4330000000000000u) - bias;
+  *k = gx_from_bits_f64((e - shift + 2048) | 0x4330000000000000u) - (0x1p52 + 3071);
   return gx_from_bits_f64(u - ((e - 1023) << 52)) - 1.0;
+}
+
+/* As gx_log_reduce_f32. */
+GX_INLINE double gx_log_reduce_f64(double x, double *k) {
+  uint64_t shift = gx_mask_u64(x < 0x1p-1022) & 52;
+  return gx_log_split_f64(x * gx_from_bits_f64((1023 + shift) << 52), shift, k);
 }
 
 /* log(1+f) - f = -f^2/2 + f^3 Q(f), Q of degree 7; the error of log(1+f) is 2^-27. */
@@ -71,52 +75,53 @@ GX_INLINE double gx_log_sum_f64(double k, double f) {
   return GX_FMA_F64(k, 0x1.62e42feep-1, r);
 }
 
-/* r, the logarithm of a positive finite x, or what the logarithm is of another x. */
-GX_INLINE float gx_log_rules_f32(float r, float x) {
-  r = x < INFINITY ? r : x;
-  r = x < 0.0f ? NAN : r;
-  return x == 0.0f ? -INFINITY : r;
+/* What has to be added to a finite number to give the logarithm of x: 0 for a positive finite x,
+ * -inf for 0, x for inf and NaN, NaN for less than 0. */
+GX_INLINE float gx_log_special_f32(float x) {
+  uint32_t zero = gx_mask_u32(x <= 0.0f) & 0xff800000u;
+  uint32_t wide = gx_mask_u32(!(x < INFINITY)) & gx_bits_f32(x);
+  return gx_from_bits_f32(zero | wide | gx_mask_u32(x < 0.0f));
 }
 
-GX_INLINE double gx_log_rules_f64(double r, double x) {
-  r = x < INFINITY ? r : x;
-  r = x < 0.0 ? NAN : r;
-  return x == 0.0 ? -INFINITY : r;
+GX_INLINE double gx_log_special_f64(double x) {
+  uint64_t zero = gx_mask_u64(x <= 0.0) & 0xfff0000000000000u;
+  uint64_t wide = gx_mask_u64(!(x < INFINITY)) & gx_bits_f64(x);
+  return gx_from_bits_f64(zero | wide | gx_mask_u64(x < 0.0));
 }
 
 GX_INLINE float gx_log_f32(float x) {
   float k;
   float f = gx_log_reduce_f32(x, &k);
-  return gx_log_rules_f32(gx_log_sum_f32(k, f), x);
+  return gx_log_sum_f32(k, f) + gx_log_special_f32(x);
 }
 
 GX_INLINE double gx_log_f64(double x) {
   double k;
   double f = gx_log_reduce_f64(x, &k);
-  return gx_log_rules_f64(gx_log_sum_f64(k, f), x);
+  return gx_log_sum_f64(k, f) + gx_log_special_f64(x);
 }
 
 /* k comes from 1 + x rounded, f = 2^-k x + (2^-k - 1) from x itself. 2^-k is made of 2^(3-k), which
  * is a normal number. */
 GX_INLINE float gx_log1p_f32(float x) {
-  uint32_t e = (gx_bits_f32(1.0f + x) - 0x3f3504f3u + 0x3f800000u) >> 23;
+  float w = 1.0f + x;
+  uint32_t e = (gx_bits_f32(w) - 0x3f3504f3u + 0x3f800000u) >> 23;
   float s = gx_from_bits_f32((257 - e) << 23);
   float f = x * s * 0.125f + (s * 0.125f - 1.0f);
   float r = gx_log_sum_f32((float)((int32_t)e - 127), f);
-  r = x < INFINITY ? copysignf(r, x) : x;
-  r = x < -1.0f ? NAN : r;
-  return x == -1.0f ? -INFINITY : r;
+  r = gx_select_f32(x < INFINITY, r, 0.0f);
+  return copysignf(r + gx_log_special_f32(w), x);
 }
 
 GX_INLINE double gx_log1p_f64(double x) {
-  uint64_t e = (gx_bits_f64(1.0 + x) - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u) >> 52;
+  double w = 1.0 + x;
+  uint64_t e = (gx_bits_f64(w) - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u) >> 52;
   double s = gx_from_bits_f64((2049 - e) << 52);
   double f = x * s * 0.125 + (s * 0.125 - 1.0);
   double k = gx_from_bits_f64(e | 0x4330000000000000u) - (0x1p52 + 1023);
   double r = gx_log_sum_f64(k, f);
-  r = x < INFINITY ? copysign(r, x) : x;
-  r = x < -1.0 ? NAN : r;
-  return x == -1.0 ? -INFINITY : r;
+  r = gx_select_f64(x < INFINITY, r, 0.0);
+  return copysign(r + gx_log_special_f64(w), x);
 }
 
 /* log2(1+f) = f / ln 2 + f^2 P(f), P of degree 8, error 2^-27; 1 / ln 2 in two parts. */
@@ -133,7 +138,7 @@ GX_INLINE float gx_log2_f32(float x) {
   p = GX_FMA_F32(p, f, 0x1.ec7124p-2f);
   p = GX_FMA_F32(p, f, -0x1.71547p-1f);
   float r = GX_FMA_F32(f * f, p, f * 0x1.4ae0cp-26f);
-  return gx_log_rules_f32(k + GX_FMA_F32(f, 0x1.715476p+0f, r), x);
+  return k + GX_FMA_F32(f, 0x1.715476p+0f, r) + gx_log_special_f32(x);
 }
 
 /* log10(1+f) = f / ln 10 + f^2 P(f), P of degree 8, error 2^-26. */
@@ -151,7 +156,7 @@ GX_INLINE float gx_log10_f32(float x) {
   p = GX_FMA_F32(p, f, -0x1.bcb7aap-3f);
   float r = GX_FMA_F32(f * f, p, f * -0x1.5b235ep-27f);
   r = GX_FMA_F32(k, 0x1.3509f8p-18f, GX_FMA_F32(f, 0x1.bcb7b2p-2f, r));
-  return gx_log_rules_f32(GX_FMA_F32(k, 0x1.344p-2f, r), x);
+  return GX_FMA_F32(k, 0x1.344p-2f, r) + gx_log_special_f32(x);
 }
 
 /* log(1+f) * (c + cl), as the returned value plus *low. */
@@ -169,7 +174,7 @@ GX_INLINE double gx_log2_f64(double x) {
   double f = gx_log_reduce_f64(x, &k);
   double p = gx_log_times_f64(f, 0x1.71547652b82fep+0, 0x1.777d0ffda0d24p-56, &low);
   double r = k + p;
-  return gx_log_rules_f64(r + ((k - r) + p + low), x);
+  return r + ((k - r) + p + low) + gx_log_special_f64(x);
 }
 
 /* k log10(2) is exact with the first part of the constant, of 40 bits. */
@@ -180,7 +185,7 @@ GX_INLINE double gx_log10_f64(double x) {
   double h = k * 0x1.34413509f6p-2;
   double r = h + p;
   low = GX_FMA_F64(k, 0x1.9fef311f12b36p-42, low);
-  return gx_log_rules_f64(r + ((h - r) + p + low), x);
+  return r + ((h - r) + p + low) + gx_log_special_f64(x);
 }
 
 #endif

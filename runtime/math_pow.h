@@ -14,21 +14,31 @@
 
 /* What x^y is, as C has it, when power is |x|^y: an odd y keeps the sign of x, a negative finite x
  * has no power that is not an integer, and 1^y = x^0 = (-1)^inf = 1 even for NaN. */
+GX_INLINE float gx_pow_rules_f32(float power, float x, float y) {
+  float half = 0.5f * y;
+  int integer = gx_round_f32(y) == y;
+  int even = gx_round_f32(half) == half;
+  power = gx_select_f32(integer & !even, copysignf(power, x), power);
+  power = gx_select_f32((x < 0.0f) & (x > -INFINITY) & !integer, NAN, power);
+  power = gx_select_f32((x == -1.0f) & (fabsf(y) == INFINITY), 1.0f, power);
+  return gx_select_f32((x == 1.0f) | (y == 0.0f), 1.0f, power);
+}
+
 GX_INLINE double gx_pow_rules_f64(double power, double x, double y) {
   double half = 0.5 * y;
   int integer = gx_round_f64(y) == y;
   int even = gx_round_f64(half) == half;
-  power = integer && !even ? copysign(power, x) : power;
-  power = x < 0.0 && x > -INFINITY && !integer ? NAN : power;
-  power = x == -1.0 && fabs(y) == INFINITY ? 1.0 : power;
-  return x == 1.0 || y == 0.0 ? 1.0 : power;
+  power = gx_select_f64(integer & !even, copysign(power, x), power);
+  power = gx_select_f64((x < 0.0) & (x > -INFINITY) & !integer, NAN, power);
+  power = gx_select_f64((x == -1.0) & (fabs(y) == INFINITY), 1.0, power);
+  return gx_select_f64((x == 1.0) | (y == 0.0), 1.0, power);
 }
 
 /* |x|^y = 2^(y log2 |x|), worked in double. log2(1+f) = s P(s^2), s = f / (2+f), P of degree 4,
  * error 2^-37, and 2^r = 1 + r P(r), P of degree 6, error 2^-32. */
 GX_INLINE float gx_pow_f32(float x, float y) {
-  double k, a = fabsf(x);
-  double f = gx_log_reduce_f64(a, &k);
+  double k;
+  double f = gx_log_split_f64(fabsf(x), 0, &k);
   double s = f / (2.0 + f);
   double w = s * s;
   double l = 0x1.5cf2cf470bbd4p-2;
@@ -36,9 +46,9 @@ GX_INLINE float gx_pow_f32(float x, float y) {
   l = GX_FMA_F64(l, w, 0x1.277780ffebe35p-1);
   l = GX_FMA_F64(l, w, 0x1.ec709d11704ebp-1);
   l = GX_FMA_F64(l, w, 0x1.71547652beefbp+1);
-  double z = y * gx_log_rules_f64(GX_FMA_F64(s, l, k), a);
-  z = z > 200.0 ? 200.0 : z;
-  z = z < -200.0 ? -200.0 : z;
+  double z = y * (GX_FMA_F64(s, l, k) + gx_log_special_f32(fabsf(x)));
+  z = gx_select_f64(z > 200.0, 200.0, z);
+  z = gx_select_f64(z < -200.0, -200.0, z);
   double t = z + GX_MAGIC_F64;
   double r = z - (t - GX_MAGIC_F64);
   double p = 0x1.c0478526fc12fp-17;
@@ -49,7 +59,7 @@ GX_INLINE float gx_pow_f32(float x, float y) {
   p = GX_FMA_F64(p, r, 0x1.ebfbe0465f22ap-3);
   p = GX_FMA_F64(p, r, 0x1.62e4300bf4e14p-1);
   double power = GX_FMA_F64(p, r, 1.0) * gx_power_f64(t);
-  return (float)gx_pow_rules_f64(power, x, y);
+  return gx_pow_rules_f32((float)power, x, y);
 }
 
 /* |x|^y = e^(y log |x|). The exponent reaches 745, so the logarithm needs some bits more than a
@@ -67,11 +77,11 @@ GX_INLINE double gx_pow_f64(double x, double y) {
   low = low + gx_sum_error_f64(b, f, c) + gx_sum_error_f64(c, -h, d);
   double l = d + low;
   low = (d - l) + low;
-  double z = y * gx_log_rules_f64(l, a);
+  double z = y * (l + gx_log_special_f64(a));
   double zl = GX_FMA_F64(y, low, gx_product_error_f64(y, l, z));
-  zl = fabs(z) < 1000.0 && fabs(y) < 0x1p64 ? zl : 0.0;
-  z = z > 1000.0 ? 1000.0 : z;
-  z = z < -1000.0 ? -1000.0 : z;
+  zl = gx_select_f64((fabs(z) < 1000.0) & (fabs(y) < 0x1p64), zl, 0.0);
+  z = gx_select_f64(z > 1000.0, 1000.0, z);
+  z = gx_select_f64(z < -1000.0, -1000.0, z);
   double pl, t;
   double p = gx_exp_sum_f64(z, zl, &pl, &t);
   return gx_pow_rules_f64(gx_scale_f64(p + pl, t, z < 0.0), x, y);
@@ -80,8 +90,8 @@ GX_INLINE double gx_pow_f64(double x, double y) {
 /* log(e^x + e^y) = max + log(1 + e^-|x-y|). Where the result is near 0 it is as exact as rounding
  * the larger argument would leave it. */
 GX_INLINE double gx_logaddexp_f64(double x, double y) {
-  double d = x == y ? 0.0 : -fabs(x - y);
-  return (x > y ? x : y) + gx_log1p_f64(gx_exp_f64(d));
+  double d = gx_select_f64(x == y, 0.0, -fabs(x - y));
+  return gx_select_f64(x > y, x, y) + gx_log1p_f64(gx_exp_f64(d));
 }
 
 GX_INLINE float gx_logaddexp_f32(float x, float y) {

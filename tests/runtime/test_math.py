@@ -256,19 +256,41 @@ def test_polygamma(library, n):
     np.testing.assert_array_equal(out[-5:], [pole, pole, 0, np.nan, np.nan])
 
 
-@pytest.mark.skipif(
-    platform.machine() != "x86_64" or shutil.which("gcc") is None, reason="needs gcc on x86-64"
-)
-@pytest.mark.parametrize("flags", ["", "-mavx2 -mfma", "-mavx512f -mavx512dq -mavx512vl -mfma"])
-def test_gcc_vectorizes_every_loop(tmp_path, flags):
-    loops = [(f.name, f.operands) for f in ulp.FUNCTIONS.values()]
-    loops += [("sign", 1), *((name, 2) for name in EXACT if name not in SCALAR)]
-    lines = [_loop(f"{name}_{t}", t, *[t] * count)[0] for name, count in loops for t in FLOATS]
-    (tmp_path / "loops.c").write_text("\n".join(['#include "gx_math.h"', *lines, ""]))
+def missed_loops(folder: Path, flags: str, loops: list[str]) -> list[str]:
+    """Those of the C functions, each a line with one loop, that gcc does not vectorize."""
+    (folder / "loops.c").write_text("\n".join(['#include "gx_math.h"', *loops, ""]))
     command = ["gcc", *ulp.FLAGS, *flags.split(), f"-I{RUNTIME}", "-fopt-info-vec", "-c"]
     result = subprocess.run(
         [*command, "loops.c", "-o", "loops.o"],
-        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     hits = {int(n) for n in re.findall(r"loops\.c:(\d+):\d+: optimized: loop", result.stderr)}
-    assert not [line.split("(")[0] for n, line in enumerate(lines, 2) if n not in hits]
+    return [line.split("(")[0] for n, line in enumerate(loops, 2) if n not in hits]
+
+
+needs_gcc = pytest.mark.skipif(
+    platform.machine() != "x86_64" or shutil.which("gcc") is None, reason="needs gcc on x86-64"
+)
+
+
+@needs_gcc
+@pytest.mark.parametrize("flags", ["", "-mavx2 -mfma", "-mavx512f -mavx512dq -mavx512vl -mfma"])
+def test_gcc_vectorizes_every_loop(tmp_path, flags):
+    names = [(f.name, f.operands) for f in ulp.FUNCTIONS.values()]
+    names += [("sign", 1), *((name, 2) for name in EXACT if name not in SCALAR)]
+    loops = [_loop(f"{name}_{t}", t, *[t] * count)[0] for name, count in names for t in FLOATS]
+    assert not missed_loops(tmp_path, flags, loops)
+
+
+@needs_gcc
+@pytest.mark.parametrize("flags", ["", "-mavx2 -mfma"])
+def test_gcc_vectorizes_functions_of_functions(tmp_path, flags):
+    """A special case of one function does not tangle the control flow of the next."""
+    names = ("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "erf", "sin")
+    loops = [
+        f"void {f}_{g}(const float *restrict x, float *restrict out, int64_t n) {{ "
+        f"for (int64_t i = 0; i < n; i++) {{ float y = gx_{g}_f32(x[i]); "
+        f"out[i] = y > x[i] ? gx_{f}_f32(gx_maximum_f32(y, 0.0f)) : y; }} }}"
+        for f, g in itertools.product(names, names)
+    ]
+    assert not missed_loops(tmp_path, flags, loops)
