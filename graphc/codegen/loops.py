@@ -135,7 +135,7 @@ class _Generator:
         stores: list[Stmt] = []
         for node in step.points:
             value = points.member(node)
-            if node in self.buffer and self.plan.phase[node] == self._number(step):
+            if node in self.buffer and self.plan.first_pass(node) is step:
                 value = self._named(node, value)
                 stores.append(Store(self.buffer[node], self._in_row(), value))
         for fold in buffered:

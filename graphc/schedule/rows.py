@@ -109,6 +109,10 @@ class RowPlan:
             stack.extend(m for m in self.kernel.member_inputs(node) if self.is_point(m))
         return [n for n in self.kernel.nodes if n in found]
 
+    def first_pass(self, node: Node) -> Pass:
+        """The pass that computes a member first: it fills the member's buffer."""
+        return next(step for step in self.passes if node in step.points)
+
     def is_stored(self, node: Node) -> bool:
         return self.is_point(node) and node.outputs[0] in self.kernel.writes
 

@@ -172,3 +172,17 @@ def test_scalars():
         return gx.sin(x) + x, n // 2, x.astype("int32"), gx.sum(x)
 
     check(fn, np.float32(2.5), np.int64(7))
+
+
+def test_what_a_row_needs_again_is_kept_from_where_it_is_computed_first():
+    """exp(x) is first needed in the second pass, to be folded there and read in the third."""
+    x = normal(5, 30)
+
+    def fn(x):
+        largest = gx.max(x, axis=1, keepdims=True)
+        e = gx.exp(x)
+        weighted = gx.sum(e * (x - largest), axis=1, keepdims=True)
+        total = gx.sum(e, axis=1, keepdims=True)
+        return e / (weighted + 50.0), gx.sum(gx.exp(x) * largest, axis=1) + total[:, 0]
+
+    check(fn, x)
