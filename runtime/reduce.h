@@ -116,6 +116,8 @@ GX_FOLD_INTEGER(gx_sum_i64, int64_t, uint64_t, int64_t, +, 0)
 
 GX_FOLD_INTEGER(gx_sum_u32, uint32_t, uint32_t, uint32_t, +, 0)
 
+GX_FOLD_INTEGER(gx_sum_u8, uint8_t, uint32_t, uint8_t, +, 0)
+
 GX_FOLD_INTEGER(gx_sum_i64_i32, int64_t, uint64_t, int32_t, +, 0)
 
 GX_FOLD_INTEGER(gx_sum_i64_u32, int64_t, uint64_t, uint32_t, +, 0)
@@ -137,6 +139,8 @@ GX_FOLD_INTEGER(gx_prod_i32, int32_t, uint32_t, int32_t, *, 1)
 GX_FOLD_INTEGER(gx_prod_i64, int64_t, uint64_t, int64_t, *, 1)
 
 GX_FOLD_INTEGER(gx_prod_u32, uint32_t, uint32_t, uint32_t, *, 1)
+
+GX_FOLD_INTEGER(gx_prod_u8, uint8_t, uint32_t, uint8_t, *, 1)
 
 GX_FOLD_INTEGER(gx_prod_i64_i32, int64_t, uint64_t, int32_t, *, 1)
 
@@ -240,6 +244,8 @@ GX_ARG_EXTREME(gx_argmax_u32, uint32_t, int32_t, gx_max_u32, >)
 
 GX_ARG_EXTREME(gx_argmax_u8, uint8_t, int32_t, gx_max_u8, >)
 
+GX_ARG_EXTREME(gx_argmax_bool, uint8_t, int32_t, gx_max_u8, >)
+
 GX_ARG_EXTREME(gx_argmin_f32, float, int32_t, gx_min_f32, <)
 
 GX_ARG_EXTREME(gx_argmin_f64, double, int64_t, gx_min_f64, <)
@@ -251,6 +257,8 @@ GX_ARG_EXTREME(gx_argmin_i64, int64_t, int64_t, gx_min_i64, <)
 GX_ARG_EXTREME(gx_argmin_u32, uint32_t, int32_t, gx_min_u32, <)
 
 GX_ARG_EXTREME(gx_argmin_u8, uint8_t, int32_t, gx_min_u8, <)
+
+GX_ARG_EXTREME(gx_argmin_bool, uint8_t, int32_t, gx_min_u8, <)
 
 /* 1 where any of n zeros and ones is one. */
 static inline uint8_t gx_any_bool(const uint8_t *x, int64_t n) {

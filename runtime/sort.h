@@ -77,6 +77,6 @@ GX_ARGSORT(gx_argsort_u32, uint32_t)
 
 GX_ARGSORT(gx_argsort_u8, uint8_t)
 
-GX_ARGSORT(gx_argsort_b8, uint8_t)
+GX_ARGSORT(gx_argsort_bool, uint8_t)
 
 #endif

@@ -122,13 +122,15 @@ def polygamma(order: int, x: np.ndarray) -> np.ndarray:
     zero, ψ⁽ⁿ⁾(1-x) - (-1)ⁿ ψ⁽ⁿ⁾(x) = (-1)ⁿ π dⁿ/dxⁿ cot πx (6.3.7, 6.4.7).
     """
     x = np.asarray(x, np.float64)
-    left = x < 0.5
+    left = x < 0
     right = _polygamma_right(order, np.where(left, 1 - x, x))
     reflected = (-1) ** order * (right - (-1) ** order * _cotangent_slope(order, x))
     at_pole: np.ndarray | float = (-1.0) ** (order + 1) * np.inf
     if order == 0:
         at_pole = np.where(x == 0, -np.copysign(np.inf, x), np.nan)
     result = np.where(left, reflected, right)
+    pole_of_zero = (-1.0) ** (order + 1) * math.factorial(order) * x ** -(order + 1.0)
+    result = np.where(np.abs(x) < 1e-100, pole_of_zero, result)
     result = np.where((x <= 0) & (x == np.floor(x)), at_pole, result)
     return np.where(x == -np.inf, np.nan, result)
 

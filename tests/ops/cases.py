@@ -17,7 +17,7 @@ import numpy as np
 import graphc.ops
 from graphc.autodiff.reverse import grad
 from graphc.dtypes import TensorType, as_dtype, float32
-from graphc.ir.graph import Op, Value, apply, new_input
+from graphc.ir.graph import Graph, Input, Op, Value, apply, new_input
 from graphc.ops.samples import Sample, Source
 
 
@@ -76,31 +76,38 @@ class Case:
 class Program:
     """All samples of one operator as one graph: results, then the gradients of smooth samples."""
 
-    cases: tuple[Case, ...]
     arrays: dict[Value, np.ndarray]
     outputs: tuple[Value, ...]
     #: What each output is, for messages.
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, operator: type[Op], gradients: bool = True) -> Program:
-        cases = tuple(Case.of(sample) for sample in operator.samples())
+    def of(cls, operator: type[Op]) -> Program:
         arrays: dict[Value, np.ndarray] = {}
         outputs: list[Value] = []
         labels: list[str] = []
-        for case in cases:
-            arrays.update(case.arrays)
+        for case in map(Case.of, operator.samples()):
+            arrays |= case.arrays
             outputs += case.outputs
             labels += [str(case.sample)] * len(case.outputs)
-            if gradients and case.differentiable:
+            if case.differentiable:
                 weights, values = weighted(case.float_outputs)
-                arrays.update(values)
-                found = grad(case.float_outputs, case.moving, weights)
-                for k, value in enumerate(found):
+                arrays |= values
+                for k, value in enumerate(grad(case.float_outputs, case.moving, weights)):
                     if value is not None:
                         outputs.append(value)
                         labels.append(f"{case.sample}, gradient {k}")
-        return cls(cases, arrays, tuple(outputs), tuple(labels))
+        return cls(arrays, tuple(outputs), tuple(labels))
+
+    def rebuilt(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        """The outputs on other inputs, given in the order of `arrays`."""
+        new = dict(zip(self.arrays, inputs, strict=True))
+        graph = Graph(tuple(self.arrays), self.outputs)
+        for node in graph.nodes:
+            if not isinstance(node.op, Input):
+                moved = node.with_inputs(tuple(new[v] for v in node.inputs))
+                new.update(zip(node.outputs, moved.outputs, strict=True))
+        return tuple(new[v] for v in self.outputs)
 
 
 def weighted(outputs: Sequence[Value]) -> tuple[list[Value], dict[Value, np.ndarray]]:

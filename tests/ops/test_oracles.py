@@ -103,9 +103,14 @@ def floats_only(name: str) -> Callable[..., Any]:
     return apply
 
 
+def digamma(op: Any, x: Any) -> Any:
+    # JAX's has no values at the pole 0.
+    return None if (x == 0).any() else jax.scipy.special.digamma(x)
+
+
 def polygamma(op: Any, x: Any) -> Any:
     # JAX's is inaccurate left of zero.
-    return None if (x < 0).any() else jax.scipy.special.polygamma(op.order, x)
+    return None if (x <= 0).any() else jax.scipy.special.polygamma(op.order, x)
 
 
 def cholesky(op: Any, a: Any) -> Any:
@@ -211,7 +216,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "cumulative_min": along("cummin"),
         "cumulative_prod": along("cumprod"),
         "cumulative_sum": along("cumsum"),
-        "digamma": special("digamma"),
+        "digamma": digamma,
         "dynamic_slice": window,
         "dynamic_update_slice": update_window,
         "erf": special("erf"),
@@ -321,7 +326,7 @@ def test_polygamma_against_scipy():
     for order in (0, 1, 2, 5, 9):
         with np.errstate(all="ignore"):
             found, expected = polygamma_reference(order, x), scipy.polygamma(order, x)
-        size = np.maximum(np.abs(expected), 1)
+        size = np.where(np.isfinite(expected), np.maximum(np.abs(expected), 1), 1)
         np.testing.assert_allclose(found / size, expected / size, atol=2e-13, err_msg=str(order))
 
 
