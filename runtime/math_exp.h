@@ -171,17 +171,18 @@ GX_INLINE double gx_expm1_f64(double x) {
   return copysign(gx_select_f64(x < -38.0, 1.0, y), x);
 }
 
-/* With e = e^-|x|, which does not overflow where the result is small, and q = e / (1+e): the
- * result is 1 - q for x >= 0 and q below. A small q is taken as e - e q, one rounding less. */
+/* q = e / (1+e) for x < 0 and 1 / (1+e) else, e = e^-|x|, which does not overflow where the result
+ * is small. What rounding 1 + e lost is given back to first order, as q - lost q. */
 GX_INLINE float gx_sigmoid_f32(float x) {
   float a = fabsf(x);
   a = gx_select_f32(a > 104.0f, 104.0f, a);
   float t;
   float p = gx_exp_reduced_f32(-a, &t);
   float e = gx_scale_f32(p, t, 1);
-  float q = e / (1.0f + e);
-  float below = gx_select_f32(e < 0.5f, GX_FMA_F32(-e, q, e), q);
-  return gx_select_f32(x < 0.0f, below, 1.0f - q);
+  float d = 1.0f + e;
+  float lost = e - (d - 1.0f);
+  float q = gx_select_f32(x < 0.0f, e, 1.0f) / d;
+  return GX_FMA_F32(-lost, q, q);
 }
 
 GX_INLINE double gx_sigmoid_f64(double x) {
@@ -190,9 +191,10 @@ GX_INLINE double gx_sigmoid_f64(double x) {
   double t;
   double p = gx_exp_reduced_f64(-a, &t);
   double e = gx_scale_f64(p, t, 1);
-  double q = e / (1.0 + e);
-  double below = gx_select_f64(e < 0.5, GX_FMA_F64(-e, q, e), q);
-  return gx_select_f64(x < 0.0, below, 1.0 - q);
+  double d = 1.0 + e;
+  double lost = e - (d - 1.0);
+  double q = gx_select_f64(x < 0.0, e, 1.0) / d;
+  return GX_FMA_F64(-lost, q, q);
 }
 
 #endif

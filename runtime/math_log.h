@@ -1,7 +1,8 @@
 #ifndef GX_MATH_LOG_H
 #define GX_MATH_LOG_H
 /* Logarithms. x = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): log x = k ln 2 + log(1 + f), with
- * the same constants' two parts as in math_exp.h.
+ * the same constants' two parts as in math_exp.h. The exponent field k + 127 (1023) is that of x's
+ * bits raised by the distance from sqrt(1/2), 0x3f3504f3 (0x3fe6a09e667f3bcd), to 1.
  *
  * SPDX-License-Identifier: MIT-0 */
 
@@ -20,7 +21,8 @@ GX_INLINE float gx_log_reduce_f32(float x, float *k) {
 }
 
 /* f, and k - shift in *k, for a positive x that is not subnormal. The exponent becomes a double by
- * way of a bit pattern: below AVX-512 no vector instruction converts 64-bit integers. */
+ * way of a bit pattern (2048 keeps it positive): below AVX-512 no vector instruction converts
+ * 64-bit integers. */
 GX_INLINE double gx_log_split_f64(double x, uint64_t shift, double *k) {
   uint64_t u = gx_bits_f64(x);
   uint64_t e = (u - 0x3fe6a09e667f3bcdu + 0x3ff0000000000000u) >> 52;
