@@ -1,4 +1,4 @@
-"""Elementwise special functions: runtime/math_special.h computes them."""
+"""Elementwise special functions: runtime/math_erf.h and math_gamma.h compute them."""
 
 from __future__ import annotations
 

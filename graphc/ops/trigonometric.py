@@ -1,4 +1,6 @@
-"""Elementwise trigonometric and hyperbolic functions and their inverses: runtime/math_trig.h."""
+"""Elementwise trigonometric and hyperbolic functions and their inverses:
+runtime/math_trig.h, math_arc.h and math_hyperbolic.h compute them.
+"""
 
 from __future__ import annotations
 
