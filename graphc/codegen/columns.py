@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from graphc.codegen.kernel import Arguments, is_positional, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index, logical
 from graphc.ir.graph import Node
-from graphc.ir.loops import Array, Barrier, For, Let, Share, Stmt, Store
+from graphc.ir.loops import Array, Assign, Barrier, Declare, For, Let, Share, Stmt, Store
 from graphc.ir.spec import Reduce
 from graphc.schedule.columns import COLUMN_ROWS, Columns
 from graphc.schedule.kernel import grain
@@ -192,8 +194,6 @@ class _Generator:
             start = (outer * blocks if self.outer > 1 else index(0)) + block
             element = Load(dtype, name, start * self.inner + column)
             kind = self._spec(fold).kind
-            from graphc.ir.loops import Assign, Declare
-
             body.append(Declare(total, fold_unit(kind, dtype)))
             body.append(
                 For(
@@ -218,8 +218,6 @@ def _extreme(sign: str):
 
 
 def _logical(op: str):
-    from graphc.ir.expr import logical
-
     return lambda held, element: logical(op, held, element)
 
 
@@ -234,8 +232,6 @@ _STEPS = {
 
 
 def fold_unit(kind: str, dtype: DType) -> Expr:
-    import numpy as np
-
     if kind in ("sum", "any"):
         return const(0, dtype)
     if kind in ("prod", "all"):

@@ -8,7 +8,7 @@ from graphc.codegen.columns import fold_step
 from graphc.codegen.kernel import Arguments, workspace_pointer
 from graphc.codegen.points import Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, index
-from graphc.ir.loops import For, Share, Stmt, Store
+from graphc.ir.loops import For, Let, Share, Stmt, Store
 from graphc.ir.spec import Index, Nest, NestIO, Scatter, row_major
 from graphc.schedule.kernel import grain
 from graphc.schedule.single import Single
@@ -110,8 +110,6 @@ class _Scatter:
         return body
 
     def _let(self, body: list[Stmt], value: Expr) -> Var:
-        from graphc.ir.loops import Let
-
         var = Var(INDEX, self.names.fresh("at"))
         body.append(Let(var, value))
         return var
