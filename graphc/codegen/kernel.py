@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.codegen.emit_c import address
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType, uint8
 from graphc.ir.expr import INDEX, Expr, Var, index
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
+from graphc.ir.spec import Reduce, Scalar
 from graphc.schedule.kernel import Kernel, PointKernel, grain
 from graphc.schedule.program import Buffer
 
@@ -57,8 +59,6 @@ def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0)
     at: Expr = index(offset)
     if per_thread:
         at = at + Var(INDEX, "t.id") * per_thread
-    from graphc.codegen.emit_c import address
-
     start = address("work", at)
     return Pointer(
         name, dtype, f"({dtype.c} *)({start})" if " " in start else f"({dtype.c} *)work", index(0)
@@ -165,8 +165,6 @@ def is_positional(kernel: PointKernel) -> bool:
 
 
 def kernel_scalar(kernel: Kernel, node: Node) -> bool:
-    from graphc.ir.spec import Reduce, Scalar
-
     return isinstance(kernel.spec(node), (Scalar, Reduce))
 
 

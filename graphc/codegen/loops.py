@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import (
     Arguments,
     is_positional,
@@ -196,8 +197,6 @@ class _Generator:
 
     def _fold_pointer(self, fold: Node, start: Expr | None = None) -> str:
         """Where the operand of the current row (or chunk) begins."""
-        from graphc.codegen.emit_c import address
-
         member = self.kernel.member_of(fold.inputs[0])
         holder = member if member is not None and member in self.buffer else fold
         if holder in self.buffer:
@@ -317,8 +316,6 @@ class _Generator:
             start = self.points.axes[-1].position * chunks
         operator = {"sum": "+", "prod": "*"}.get(spec.kind)
         if operator is None or not dtype.is_float:
-            from graphc.codegen.emit_c import address
-
             pointer = address(partial, start)
             total = call(
                 f"gx_{spec.kind}_{dtype.suffix}", dtype, Var(INDEX, pointer), index(chunks)

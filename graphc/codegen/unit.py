@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from graphc.codegen import emit_c
 from graphc.codegen.columns import columns_body
 from graphc.codegen.entry import entry, pointer, profiled_entry
@@ -171,8 +173,6 @@ def _tables(program: Program) -> list[str]:
 def _table(node: Node, index: int) -> str:
     spec = node.op.spec(*[v.type for v in node.inputs])
     assert isinstance(spec, Table)
-    import numpy as np
-
     dtype = node.types[0].dtype
     values = np.frombuffer(spec.data, dtype.numpy)
     words = [emit_c.literal(v, dtype) for v in values] or ["0"]
