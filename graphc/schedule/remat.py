@@ -90,7 +90,9 @@ def _regions(wanted: list[Value], forward: set[Node]) -> Iterator[tuple[set[Node
         ordered = sorted(nodes, key=lambda n: n.serial)
         for start in range(0, len(ordered), MAX_REGION):
             window = set(ordered[start : start + MAX_REGION])
-            yield window, [v for v in needs if v.node in window]
+            within = [v for v in needs if v.node in window]
+            if within:
+                yield window, within
 
 
 def _cut(region: set[Node], needs: list[Value], kept: set[Value]) -> set[Node]:

@@ -1,0 +1,1 @@
+"""Random graphs, compiled and held against the reference: `python -m tests.fuzz --seconds 600`."""

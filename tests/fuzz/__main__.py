@@ -1,0 +1,24 @@
+"""`python -m tests.fuzz --seconds 600 --seed 1`: random graphs until the time is over."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.fuzz.run import run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
+    given = parser.parse_args()
+    tally = run(given.seconds, given.seed, given.failures, lambda s: print(s, flush=True))
+    print(f"{tally.graphs} graphs of {tally.lines} lines: {len(tally.found)} failures")
+    return 1 if tally.found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

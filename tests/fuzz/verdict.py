@@ -1,0 +1,153 @@
+"""Compiles cases, many at a time, and finds those whose results are wrong."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import networkx
+import numpy as np
+
+import graphc as gx
+from graphc.errors import GraphcError
+from tests.compiled.checking import check_plan
+from tests.fuzz.case import Case
+from tests.fuzz.knobs import turned
+
+#: Relative to the largest element of a result.
+TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
+#: A difference of at most so many times what a change of the arguments in their last digits makes
+#: is rounding.
+ROUNDING = 2000.0
+
+_TRIPS = (
+    GraphcError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError,
+    StopIteration, TypeError, ValueError, networkx.NetworkXException,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How cases are compiled: the threads of each build, and the settings that hold for all."""
+
+    threads: tuple[int, ...]
+    setting: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    case: Case
+    plan: Plan
+    what: str
+
+
+def _traced(cases: Sequence[Case]) -> tuple[Any, list, list]:
+    states, others = [c.state_arrays for c in cases], [c.other_arrays for c in cases]
+
+    def step(states: list, others: list) -> tuple[list, list]:
+        built = [c.build(s, o) for c, s, o in zip(cases, states, others, strict=True)]
+        return [new for new, _ in built], [results for _, results in built]
+
+    donate = (0,) if any(states) else ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return gx.trace(step, states, others, donate_argnums=donate), states, others
+
+
+def failures(cases: Sequence[Case], plan: Plan) -> list[Failure]:
+    """The cases that go wrong, each compiled alone to make sure."""
+    suspects: dict[int, str] = {}
+    try:
+        suspects = dict(_differences(cases, plan))
+    except _TRIPS as e:
+        # Whatever the compiler trips over: the case that does it alone is looked for.
+        suspects = dict.fromkeys(range(len(cases)), f"{type(e).__name__}: {str(e)[:600]}")
+    if len(cases) == 1:
+        return [Failure(cases[0], plan, what) for what in suspects.values()]
+    alone = [f for k in suspects for f in failures([cases[k]], plan)]
+    if suspects and not alone:
+        first = next(iter(suspects))
+        print(f"only together with others: {cases[first].label}, {plan}: {suspects[first]}")
+        alone = [Failure(cases[first], plan, "only together with others: " + suspects[first])]
+    return alone
+
+
+def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]:
+    traced, states, others = _traced(cases)
+    with np.errstate(all="ignore"):
+        want = traced.evaluate(states, others)
+    runs = []
+    with turned(plan.setting):
+        for number, threads in enumerate(plan.threads):
+            lowered = traced.lower(threads=threads)
+            check_plan(lowered)
+            step = lowered.compile()
+            # What is read before it is written differs from run to run, or is not a number.
+            step._frame.arena[:] = 0xFF if number == 0 else 0x35
+            runs.append(step([[np.array(x) for x in s] for s in states], others))
+    for k, case in enumerate(cases):
+        wanted = [*want[0][k], *want[1][k]]
+        for threads, run in zip(plan.threads, runs, strict=True):
+            got = [*run[0][k], *run[1][k]]
+            what = _mismatch(case, got, wanted)
+            if what:
+                yield k, f"{threads} threads: {what}"
+                break
+            if any(a.tobytes() != b.tobytes() for a, b in zip(got, _first(runs, k), strict=True)):
+                yield k, f"{threads} threads: other bits than with {plan.threads[0]}"
+                break
+
+
+def _first(runs: Sequence[Any], k: int) -> list[np.ndarray]:
+    return [*runs[0][0][k], *runs[0][1][k]]
+
+
+def _mismatch(case: Case, got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> str:
+    names = [*(new for _, new in case.state), *case.results]
+    spread: list[np.ndarray] | None = None
+    for k, (a, b) in enumerate(zip(got, want, strict=True)):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{names[k]} is {a.dtype}{a.shape}, not {b.dtype}{b.shape}"
+        if a.dtype.kind != "f":
+            if not np.array_equal(a, b):
+                return f"{names[k]}: {_worst(a, b)}"
+            continue
+        limit = TOLERANCE[a.dtype.name] * max(1.0, float(np.abs(b).max(initial=0.0)))
+        if np.isnan(a).any() or float(np.abs(a - b).max(initial=0.0)) > limit:
+            spread = spread or _rounding(case)
+            if np.isnan(a).any() or (np.abs(a - b) > np.maximum(limit, spread[k])).any():
+                return f"{names[k]}: {_worst(a, b)}"
+    return ""
+
+
+def _worst(a: np.ndarray, b: np.ndarray) -> str:
+    wide = a.astype(np.float64) - b.astype(np.float64)
+    at = int(np.nanargmax(np.where(np.isnan(wide), np.inf, np.abs(wide))))
+    count = int(np.count_nonzero(np.isnan(wide) | (np.abs(wide) > 1e-3)))
+    place = tuple(int(i) for i in np.unravel_index(at, a.shape))
+    return f"{a.flat[at]} at {place} of {list(a.shape)}, wanted {b.flat[at]}; {count} such"
+
+
+def _rounding(case: Case) -> list[np.ndarray]:
+    """How far results move, at most, when the arguments change in their last digits."""
+    traced, states, others = _traced([case])
+    rng = np.random.default_rng(0)
+
+    def changed(x: np.ndarray) -> np.ndarray:
+        if x.dtype.kind != "f":
+            return x
+        factor = 1 + rng.uniform(-4, 4, x.shape) * np.finfo(x.dtype).eps
+        return np.asarray(x * factor).astype(x.dtype)
+
+    with np.errstate(all="ignore"):
+        base = traced.evaluate(states, others)
+        moved = traced.evaluate(
+            [[changed(x) for x in s] for s in states], [[changed(x) for x in o] for o in others]
+        )
+    pairs = zip([*base[0][0], *base[1][0]], [*moved[0][0], *moved[1][0]], strict=True)
+    return [
+        np.asarray(ROUNDING * np.abs(a - b).max(initial=0.0)) if a.dtype.kind == "f" else a
+        for a, b in pairs
+    ]
