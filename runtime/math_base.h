@@ -20,7 +20,7 @@
 
 /* A loop over a function is vectorized only where the function is inlined, however large it is. */
 #if defined(__GNUC__)
-#define GX_INLINE static inline __attribute__((always_inline))
+#define GX_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define GX_INLINE static inline
 #endif
