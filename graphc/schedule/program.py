@@ -131,7 +131,8 @@ class _Assignment:
             buffer = self.buffers[root]
             if (
                 buffer.memory is Memory.ARENA
-                and self.last_read[root] == step
+                # A result that waits to be copied back lives on.
+                and buffer.last == step + 1
                 and root not in taken
                 and buffer.values[-1] is root
                 and kernel.may_overwrite(root, value)

@@ -6,7 +6,7 @@ import numpy as np
 
 import graphc as gx
 from graphc.schedule import remat
-from tests.compiled.checking import check
+from tests.compiled.checking import assert_same, check, compiled
 
 rng = np.random.default_rng(0)
 
@@ -27,3 +27,18 @@ def test_a_window_of_a_large_region_from_which_nothing_is_read(monkeypatch):
         return gx.grad(gx.sum(gx.square(gx.permute_dims(y, (1, 0)))), x)
 
     check(fn, normal(5, 4))
+
+
+def test_a_result_that_waits_to_be_copied_back_is_not_written_over():
+    """The new value waits in the arena until its argument has been read for the last time; what
+    was computed from it on the way took over its memory."""
+    x, w, state = normal(7, 12), normal(7, 12), normal(7, 7)
+
+    def fn(state, x, w):
+        new = x @ w.T
+        centred = (new - gx.mean(new, axis=0)) * gx.rsqrt(gx.var(new, axis=0) + 0.5)
+        return new, gx.sum(centred.at[[3, 0, 1]].add(state[:3]))
+
+    want = gx.trace(fn, state, x, w).evaluate(state, x, w)
+    step = compiled(fn, state, x, w, donate_argnums=0)
+    assert_same(step(state, x, w), want)

@@ -53,8 +53,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
 def turned(setting: Mapping[str, Any]) -> Iterator[None]:
     """The compiler with a setting in force. `REPEATED` names the one pass that is repeated."""
     before = []
-    others = ((("passes.pipeline",), "REPEATED", ()), (("codegen.unit",), "_EFFORT", ()))
-    for modules, name, _ in (*_SIZES, *others):
+    for modules, name, _ in (*_SIZES, (("passes.pipeline",), "REPEATED", ())):
         for path in modules if name in setting else ():
             module = importlib.import_module(f"graphc.{path}")
             old, new = getattr(module, name), setting[name]

@@ -28,10 +28,8 @@ class Tally:
 def plan_of(seed: int) -> Plan:
     """How the batch that begins with a seed is compiled."""
     rng = np.random.default_rng((seed, 1))
-    setting = knobs.draw(rng)
-    if rng.random() < 0.8:
-        setting["_EFFORT"] = ((None, ("-O1",)),)
-    return Plan((1, int(rng.integers(2, 4))), setting)
+    flag = str(rng.choice(["", "-O0", "-O1", "-O2"], p=[0.08, 0.72, 0.15, 0.05]))
+    return Plan((1, int(rng.integers(2, 4))), knobs.draw(rng), flag)
 
 
 def run_batch(seed: int, count: int = BATCH) -> tuple[int, list[Failure]]:

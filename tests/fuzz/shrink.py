@@ -96,7 +96,7 @@ lines = [
 {lines}
 ]
 case = Case({label!r}, arrays, tuple(lines), {results!r}, {state!r})
-for failure in failures([case], Plan({threads!r}, {setting!r})):
+for failure in failures([case], Plan({threads!r}, {setting!r}, {effort!r})):
     print(case)
     print(failure.what)
 '''
@@ -112,7 +112,7 @@ def write(failure: Failure, folder: Path, say: Callable[[str], None] = print) ->
     path.write_text(
         _REPRODUCER.format(
             label=case.label, what=failure.what.replace('"""', "'''"), setting=dict(plan.setting),
-            lines=lines, results=case.results, state=case.state, threads=plan.threads,
+            lines=lines, results=case.results, state=case.state, threads=plan.threads, effort=plan.effort,
         )
     )  # fmt: skip
     say(f"{path}: {failure.what}\n{case}\nthreads {plan.threads}, setting {dict(plan.setting)}\n")

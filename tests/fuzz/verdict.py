@@ -11,7 +11,10 @@ import networkx
 import numpy as np
 
 import graphc as gx
+from graphc import stages
+from graphc.build import library
 from graphc.errors import GraphcError
+from graphc.stages import Compiled
 from tests.compiled.checking import check_plan
 from tests.fuzz.case import Case
 from tests.fuzz.knobs import turned
@@ -30,10 +33,13 @@ _TRIPS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How cases are compiled: the threads of each build, and the settings that hold for all."""
+    """How cases are compiled: the threads of each build, the settings that hold for all, and the
+    effort of the C compiler, which takes most of the time (empty: that of every compiled step).
+    """
 
     threads: tuple[int, ...]
     setting: Mapping[str, Any]
+    effort: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
         for number, threads in enumerate(plan.threads):
             lowered = traced.lower(threads=threads)
             check_plan(lowered)
-            step = lowered.compile()
+            step = _compiled(lowered, plan.effort)
             # What is read before it is written differs from run to run, or is not a number.
             step._frame.arena[:] = 0xFF if number == 0 else 0x35
             runs.append(step([[np.array(x) for x in s] for s in states], others))
@@ -98,6 +104,13 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
             if any(a.tobytes() != b.tobytes() for a, b in zip(got, _first(runs, k), strict=True)):
                 yield k, f"{threads} threads: other bits than with {plan.threads[0]}"
                 break
+
+
+def _compiled(lowered: Any, effort: str) -> Compiled:
+    if not effort:
+        return lowered.compile()
+    units = [library.Unit(lowered.c_source, (effort,))]
+    return Compiled(lowered, library.load(units, stages._CDEF, target=lowered.target))
 
 
 def _first(runs: Sequence[Any], k: int) -> list[np.ndarray]:
