@@ -250,7 +250,8 @@ class _Fusion:
         if level_cuts(group, shape, wanted) is None:
             return None
         within = [v for v in node.inputs if self._base(v) in group.level]
-        if within and not isinstance(self.storage.spec[node], Scalar):
+        placed = not isinstance(self.storage.spec[node], Scalar)
+        if placed and (within or group.columns):
             return None
         if group.columns and any(group.level[self._base(v)] is Level.ROW for v in within):
             return None
@@ -310,7 +311,11 @@ class _Fusion:
                     self._add(latest, node, Level.ROW, cuts | {reduced}, 1)
                     return
                 extents = (outer, reduced, inner)
-                if not row_like and (free or latest.columns == extents):
+                # What depends on its position has a loop for every axis, sums of columns have two.
+                positional = any(
+                    isinstance(self.storage.spec[n], Pointwise) for n in latest.members
+                )
+                if not row_like and not positional and (free or latest.columns == extents):
                     latest.kind, latest.columns = Kind.COLUMNS, extents
                     self._add(latest, node, Level.ROW, cuts, 1)
                     return
