@@ -63,6 +63,7 @@ def _source() -> tuple[str, str]:
         for t in INTEGERS
     ]
     loops += [_loop(f"cast_{t}_{f}", t, f) for t, f in CASTS]
+    loops += [_loop(f"{name}_bool", "u8", "u8", "u8") for name in ("maximum", "minimum")]
     polygamma = "polygamma(int n, const double *x, double *out, int64_t size)"
     body = "for (int64_t i = 0; i < size; i++) out[i] = gx_polygamma_f64(n, x[i]);"
     loops.append((f"void {polygamma} {{ {body} }}", f"void {polygamma};"))
@@ -214,6 +215,13 @@ def test_integers_follow_python_and_wrap(library, t, name):
     got = library(targets()[0]).each(f"{name}_{t}", t, *arrays[: 1 if name in UNARY else 2])
     for (x, y), value in zip(both, got.tolist(), strict=True):
         assert value == wrapped(integer_result(name, x, y, info.bits), t), (x, y)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_truth_values(library, name):
+    x, y = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], np.uint8)
+    got = library(targets()[0]).each(f"{name}_bool", "u8", x, y)
+    assert np.array_equal(got, getattr(np, name)(x, y))
 
 
 @pytest.mark.parametrize(("t", "f"), CASTS)
