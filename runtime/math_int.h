@@ -197,7 +197,7 @@ GX_INLINE uint32_t gx_minimum_u32(uint32_t x, uint32_t y) {
   return x < y ? x : y;
 }
 
-/* The same for truth values, which are 0 or 1. */
+/* Truth values are 0 or 1. */
 GX_INLINE uint8_t gx_maximum_bool(uint8_t x, uint8_t y) {
   return x | y;
 }
