@@ -141,7 +141,8 @@ class PointKernel(Kernel):
                 yield place.root, self.strides(node, place.strided), place.strided.offset == 0
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
-        if root.dtype.itemsize != write.dtype.itemsize or root.type.size != write.type.size:
+        # One argument of the C function stands for both, so they have one type.
+        if root.dtype is not write.dtype or root.type.size != write.type.size:
             return False
         want = self.strides(write.node, self.storage.places[write].strided)
         for node in self.nodes:

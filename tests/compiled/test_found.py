@@ -42,3 +42,14 @@ def test_a_result_that_waits_to_be_copied_back_is_not_written_over():
     want = gx.trace(fn, state, x, w).evaluate(state, x, w)
     step = compiled(fn, state, x, w, donate_argnums=0)
     assert_same(step(state, x, w), want)
+
+
+def test_a_result_of_another_dtype_does_not_take_an_operand_s_memory():
+    """Both have eight bytes an element; one pointer of one type was used for both."""
+    x, y = rng.integers(-9, 9, (5, 8)), normal(5, 8)
+
+    def fn(x, y):
+        ranks = gx.argsort(x, axis=1)
+        return gx.sort(gx.where(ranks < 4, y, 0.25), axis=0)
+
+    check(fn, x, y)

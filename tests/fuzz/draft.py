@@ -147,8 +147,10 @@ class Draft:
     def finish(self) -> Case:
         """Chooses results, and new values for some arguments."""
         made = [k for k in self.known if k.name not in self.arguments] or self.known
-        results = [made[-1].name]
-        results += [self.pick(made).name for _ in range(int(self.rng.integers(0, 4)))]
+        used = {name for line in self.lines for name in line.uses}
+        ends = [k.name for k in made if k.name not in used] or [made[-1].name]
+        results = [name for name in ends if self.chance(0.7)] or ends[-1:]
+        results += [self.pick(made).name for _ in range(int(self.rng.integers(0, 3)))]
         if self.chance(0.15):
             results.append(self.pick(self.known).name)
         if self.chance(0.1):

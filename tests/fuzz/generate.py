@@ -240,6 +240,35 @@ def composite(d: Draft) -> None:
     )  # fmt: skip
 
 
+def layer(d: Draft) -> None:
+    """Longer pieces of models, of two axes or more."""
+    x = d.floats(lambda k: k.ndim >= 2 and 0 < math.prod(k.shape) <= _ELEMENTS)
+    if x is None:
+        return
+    n, width = x.name, x.shape[-1]
+    form = int(d.rng.integers(7))
+    if form == 0 and x.ndim == 4 and width <= 70:
+        d.emit(f"gx.nn.attention({n}, {n}, gx.tanh({n}), causal={d.chance(0.5)})")
+    elif form == 1:
+        labels = d.argument(x.shape[:-1], "int32", width)
+        loss = "gx.nn.softmax_cross_entropy_with_integer_labels"
+        d.emit(f"{loss}({n}, {labels.name}, label_smoothing={d.pick((0.0, 0.1))})")
+    elif form == 2:
+        scale, bias = d.argument((width,)), d.argument((width,))
+        d.emit(f"gx.nn.layer_norm({n}, {scale.name}, {bias.name}, eps=0.5)")
+    elif form == 3 and width <= 300:
+        w, b = d.argument((width, d.pick(d.extents))), d.argument(())
+        factor = round(1 / math.sqrt(width), 3)
+        d.emit(f"gx.nn.gelu(gx.nn.linear({n}, {w.name}, {b.name}) * {factor}) + {b.name}")
+    elif form == 4:
+        d.emit(f"gx.vmap(lambda r: gx.nn.softmax(gx.sin(r)) * gx.sum(r) * 0.1)({n})")
+    elif form == 5:
+        e = d.floats(lambda k: k.shape == x.shape) or x
+        d.emit(f"gx.einsum('...i,...i->...', {n}, gx.tanh({e.name})) * 0.1")
+    elif x.ndim == 2 and max(x.shape) <= 300:
+        d.emit(f"gx.einsum('ij,kj->ik', {n}, gx.cos({n})) * {round(1 / math.sqrt(width), 3)}")
+
+
 def product(d: Draft) -> None:
     x = d.floats(lambda k: k.ndim > 0)
     if x is None:
@@ -385,6 +414,6 @@ def update(d: Draft) -> None:
 
 
 RULES: tuple[tuple[Callable[[Draft], None], float], ...] = (
-    (unary, 5), (binary, 5), (view, 5), (joining, 2), (reduction, 4), (composite, 2.5),
+    (unary, 5), (layer, 1.5), (binary, 5), (view, 5), (joining, 2), (reduction, 4), (composite, 2.5),
     (product, 1.5), (indexing, 1.2), (logical, 1.2), (gradient, 2), (update, 1),
 )  # fmt: skip

@@ -1,0 +1,13 @@
+"""A short run with a fixed seed; `python -m tests.fuzz` goes on from other seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.run import run_batch
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 20))
+def test_random_graphs(seed):
+    _, found = run_batch(seed)
+    assert not found, "\n\n".join(f"{f.case}\n{f.plan}\n{f.what}" for f in found)
