@@ -1,4 +1,4 @@
-"""A random graph as the Python text that builds it: short to print, easy to cut, quick to replay."""
+"""A random graph as the Python text that builds it: short to print, easy to cut and to replay."""
 
 from __future__ import annotations
 

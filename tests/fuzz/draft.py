@@ -166,6 +166,6 @@ class Draft:
                 ]
                 others = [k for k in alike if k is not old] or alike
                 state.append((old.name, self.pick(others if self.chance(0.85) else alike).name))
-        arrays = {k: v for k, v in self.arguments.items()}
+        arrays = dict(self.arguments)
         case = Case(f"seed {self.seed}", arrays, tuple(self.lines), tuple(results), tuple(state))
         return case.pruned()

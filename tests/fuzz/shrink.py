@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fuzz.case import Case
-from tests.fuzz.verdict import Failure, _traced, failures
+from tests.fuzz.verdict import Failure, failures, trace_all
 
 #: Compiles that shrinking one failure may take.
 ATTEMPTS = 120
@@ -50,8 +50,8 @@ def _results(f: Failure) -> Iterator:
             rest = case.results[:k] + case.results[k + 1 :]
             yield replace(case, results=rest).pruned(), f.plan
     for k in range(len(case.state)):
-        rest = case.state[:k] + case.state[k + 1 :]
-        yield replace(case, state=rest).pruned(), f.plan
+        state = case.state[:k] + case.state[k + 1 :]
+        yield replace(case, state=state).pruned(), f.plan
     if len(case.results) == 1 and case.state:
         yield replace(case, results=()).pruned(), f.plan
 
@@ -73,7 +73,7 @@ def _lines(f: Failure) -> Iterator:
 
 def _values(case: Case) -> dict[str, np.ndarray]:
     names = tuple(t for line in case.lines for t in line.targets)
-    traced, states, others = _traced([replace(case, results=names)])
+    traced, states, others = trace_all([replace(case, results=names)])
     with np.errstate(all="ignore"):
         _, results = traced.evaluate(states, others)
     return dict(zip(names, results[0], strict=True))
@@ -112,7 +112,8 @@ def write(failure: Failure, folder: Path, say: Callable[[str], None] = print) ->
     path.write_text(
         _REPRODUCER.format(
             label=case.label, what=failure.what.replace('"""', "'''"), setting=dict(plan.setting),
-            lines=lines, results=case.results, state=case.state, threads=plan.threads, effort=plan.effort,
+            lines=lines, results=case.results, state=case.state, threads=plan.threads,
+            effort=plan.effort,
         )
     )  # fmt: skip
     say(f"{path}: {failure.what}\n{case}\nthreads {plan.threads}, setting {dict(plan.setting)}\n")

@@ -49,7 +49,8 @@ class Failure:
     what: str
 
 
-def _traced(cases: Sequence[Case]) -> tuple[Any, list, list]:
+def trace_all(cases: Sequence[Case]) -> tuple[Any, list, list]:
+    """Several cases as one function, traced, and its two arguments."""
     states, others = [c.state_arrays for c in cases], [c.other_arrays for c in cases]
 
     def step(states: list, others: list) -> tuple[list, list]:
@@ -81,7 +82,7 @@ def failures(cases: Sequence[Case], plan: Plan) -> list[Failure]:
 
 
 def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]:
-    traced, states, others = _traced(cases)
+    traced, states, others = trace_all(cases)
     with np.errstate(all="ignore"):
         want = traced.evaluate(states, others)
     runs = []
@@ -145,7 +146,7 @@ def _worst(a: np.ndarray, b: np.ndarray) -> str:
 
 def _rounding(case: Case) -> list[np.ndarray]:
     """How far results move, at most, when the arguments change in their last digits."""
-    traced, states, others = _traced([case])
+    traced, states, others = trace_all([case])
     rng = np.random.default_rng(0)
 
     def changed(x: np.ndarray) -> np.ndarray:
