@@ -29,8 +29,20 @@ static inline int64_t gx_window(int64_t start, int64_t n, int64_t length) {
   return start < 0 ? 0 : start < n - length ? start : n - length;
 }
 
+static inline int64_t gx_larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
 static inline int64_t gx_smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
+
+/* Stands in a loop that must not be vectorized: gcc 12 does it wrongly where loads stand under nested
+ * conditions. */
+#if defined(__GNUC__)
+#define GX_SCALAR_LOOP() __asm__ volatile("")
+#else
+#define GX_SCALAR_LOOP() ((void)0)
+#endif
 
 #endif

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from graphc.codegen.emit_c import expression
-from graphc.ir.expr import Const, Expr, Load, Var, index, operands
+from graphc.ir.expr import Const, Expr, Load, Select, Var, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Let, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
@@ -210,7 +210,12 @@ class Points:
     def expression(self, node: Node) -> Expr:
         spec = self.storage.spec[node]
         if isinstance(spec, Scalar):
-            return spec.body(*[self.operand(node, v) for v in node.inputs])
+            values = [self.operand(node, v) for v in node.inputs]
+            expr = spec.body(*values)
+            if isinstance(expr, Select):
+                # Both sides are there to be read: a load under a condition would not vectorize.
+                expr = spec.body(*[self.bind(v, "c", self.depth) for v in values])
+            return expr
         assert isinstance(spec, Pointwise)
         return spec.body(self.here(node), lambda k, i: self.read(node.inputs[k], i))
 

@@ -32,11 +32,11 @@ def tidy(body: list[Stmt]) -> list[Stmt]:
     while True:
         uses: Counter[str] = Counter()
         for stmt in _all(body):
-            for expr in _expressions(stmt):
+            for expr in expressions(stmt):
                 uses.update(_names(expr))
         before = sum(uses.values())
         body = _block(body, uses)
-        after = sum(1 for s in _all(body) for e in _expressions(s) for _ in _names(e))
+        after = sum(1 for s in _all(body) for e in expressions(s) for _ in _names(e))
         if after == before:
             return body
 
@@ -44,7 +44,7 @@ def tidy(body: list[Stmt]) -> list[Stmt]:
 def _block(body: list[Stmt], uses: Counter[str]) -> list[Stmt]:
     result: list[Stmt] = []
     for stmt in body:
-        for inner in _bodies(stmt):
+        for inner in bodies(stmt):
             inner[:] = _block(inner, uses)
         if isinstance(stmt, Let) and uses[stmt.var.name] == 0:
             continue
@@ -55,13 +55,18 @@ def _block(body: list[Stmt], uses: Counter[str]) -> list[Stmt]:
                 isinstance(last, Let)
                 and isinstance(value, Var)
                 and value.name == last.var.name
-                and uses[value.name] == 1
+                and (uses[value.name] == 1 or _uses(body, value.name) == 1)
             ):
                 result.pop()
                 stmt = Store(stmt.buffer, stmt.offset, last.value)
             stmt = _accumulation(stmt)
         result.append(stmt)
     return result
+
+
+def _uses(body: list[Stmt], name: str) -> int:
+    """How often a name is used in the block that declares it."""
+    return sum(n == name for s in _all(body) for e in expressions(s) for n in _names(e))
 
 
 def _accumulation(stmt: Store) -> Stmt:
@@ -85,17 +90,19 @@ def _same(a: Expr, b: Expr) -> bool:
 def _all(body: list[Stmt]) -> Iterator[Stmt]:
     for stmt in body:
         yield stmt
-        for inner in _bodies(stmt):
+        for inner in bodies(stmt):
             yield from _all(inner)
 
 
-def _bodies(stmt: Stmt) -> list[list[Stmt]]:
+def bodies(stmt: Stmt) -> list[list[Stmt]]:
+    """The statement lists inside a statement."""
     if isinstance(stmt, If):
         return [stmt.body, stmt.otherwise]
     return [stmt.body] if isinstance(stmt, (For, While, Only)) else []
 
 
-def _expressions(stmt: Stmt) -> list[Expr]:
+def expressions(stmt: Stmt) -> list[Expr]:
+    """The expressions of a statement itself."""
     match stmt:
         case For():
             return [stmt.begin, stmt.end]

@@ -15,6 +15,7 @@ from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
 from graphc.codegen.single import single_body
+from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tidy import tidy
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
@@ -100,7 +101,8 @@ def interface(program: Program) -> str:
 
 def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Unit) -> KernelText:
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
-    body = tidy(_BODIES[type(kernel)](kernel, arguments))
+    body = _BODIES[type(kernel)](kernel, arguments)
+    body = keep_scalar(tidy(split_loops(body)))
     if isinstance(kernel, Product):
         _, definition = tile_function(kernel)
         if definition not in unit.definitions:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_functions import EQUATIONS, PRODUCTS, SHAPES, R
-from test_indexing import ADVANCED, BASIC, X, inputs_of
 
 import graphc as gx
+from tests.frontend.test_functions import EQUATIONS, PRODUCTS, SHAPES, R
+from tests.frontend.test_indexing import ADVANCED, BASIC, X, inputs_of
 
 RNG = np.random.default_rng(0)
 pytestmark = pytest.mark.filterwarnings("ignore::graphc.DisconnectedGradientWarning")
