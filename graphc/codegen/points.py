@@ -85,10 +85,11 @@ class Points:
                 uses[node] = uses.get(node, 0) + 1
         return uses
 
-    # Scopes: the body of the function, of the loop over rows, of the loop over a row.
+    # Scopes: the body of the function, of the loop over rows, of the loop over a row. Where rows
+    # have one element there is no such loop: its scope has the body of the one around it.
 
     def enter(self, body: list[Stmt], counters: Sequence[Var] = ()) -> None:
-        if self.scopes:
+        if self.scopes and self.scopes[-1].body is not body:
             self.scopes[-1].open = len(self.scopes[-1].body) - 1
         self.scopes.append(Scope(body))
         for counter in counters:

@@ -7,6 +7,7 @@ import numpy as np
 import graphc as gx
 from graphc.schedule import remat
 from tests.compiled.checking import assert_same, check, compiled
+from tests.fuzz.knobs import turned
 
 rng = np.random.default_rng(0)
 
@@ -53,3 +54,16 @@ def test_a_result_of_another_dtype_does_not_take_an_operand_s_memory():
         return gx.sort(gx.where(ranks < 4, y, 0.25), axis=0)
 
     check(fn, x, y)
+
+
+def test_rows_of_one_element_in_a_loop_over_several_axes():
+    """There is no loop inside the row, before which what does not move in it could be read: it was
+    read before the position was known."""
+    x, shift = normal(7, 5, 2, 1), normal(7, 1, 2, 1)
+
+    def fn(x, shift):
+        y = gx.sum(gx.sin(x + shift), axis=-1, keepdims=True)
+        return gx.sum(gx.square(x * y), axis=-1)
+
+    with turned({"REPEATED": "fold"}):
+        check(fn, x, shift)
