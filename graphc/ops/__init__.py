@@ -39,7 +39,7 @@ from graphc.ops.cumulative import (
 )
 from graphc.ops.exponential import gap
 from graphc.ops.indexing import gather, pick, take_along_axis
-from graphc.ops.linalg import cholesky, lu, triangular_solve, tril, triu
+from graphc.ops.linalg import cholesky, lu, triangular_solve
 from graphc.ops.placing import concat, pad, unslice
 from graphc.ops.random import random_bits
 from graphc.ops.reduction import (
@@ -64,6 +64,7 @@ from graphc.ops.scatter import (
 from graphc.ops.shape import broadcast, flip, permute, reshape, slice
 from graphc.ops.solve import det, diagonal, inv, slogdet, solve
 from graphc.ops.sorting import argsort, searchsorted, sort, top_k
+from graphc.ops.triangles import tril, triu
 from graphc.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [

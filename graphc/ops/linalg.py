@@ -22,6 +22,7 @@ from graphc.ir.site import located
 from graphc.ir.spec import Index, Nest, NestIO
 from graphc.ops.nests import ZERO, counter, over, unravel
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
+from graphc.ops.triangles import half_lower, put_rows, take_rows, tril, triu, unpacked
 
 #: Right-hand sides that are solved together: a unit of work of its own.
 _COLUMNS = 64
@@ -95,10 +96,10 @@ class Cholesky(MatrixOp):
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         factor = node.outputs[0]
-        inner = _half_lower(ops.matmul(ops.transpose(factor), tril(g)))
+        inner = half_lower(ops.matmul(ops.transpose(factor), tril(g)))
         right = ops.triangular_solve(factor, ops.transpose(inner), transposed=True)
         whole = ops.triangular_solve(factor, ops.transpose(right), transposed=True)
-        return (_half_lower(ops.add(whole, ops.transpose(whole))),)
+        return (half_lower(ops.add(whole, ops.transpose(whole))),)
 
     def jvp(self, node: Node, t: Value | None) -> Sequence[Value | None]:
         if t is None:
@@ -107,7 +108,7 @@ class Cholesky(MatrixOp):
         moved = ops.add(tril(t), ops.transpose(tril(t, -1)))
         left = ops.triangular_solve(factor, moved)
         inner = ops.triangular_solve(factor, ops.transpose(left))
-        return (ops.matmul(factor, _half_lower(inner)),)
+        return (ops.matmul(factor, half_lower(inner)),)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -316,7 +317,7 @@ class Lu(MatrixOp):
 
     def vjp(self, node: Node, g: Value, *_: Value | None) -> Sequence[Value | None]:
         lu, _pivots, order = node.outputs
-        lower, upper = _unpacked(lu)
+        lower, upper = unpacked(lu)
         inner = ops.add(
             tril(ops.matmul(ops.transpose(lower), tril(g, -1)), -1),
             triu(ops.matmul(triu(g), ops.transpose(upper))),
@@ -329,7 +330,7 @@ class Lu(MatrixOp):
         if t is None:
             return (None, None, None)
         lu, _, order = node.outputs
-        lower, upper = _unpacked(lu)
+        lower, upper = unpacked(lu)
         left = ops.triangular_solve(lu, take_rows(t, order), unit=True)
         turned = ops.triangular_solve(lu, ops.transpose(left), lower=False, transposed=True)
         inner = ops.transpose(turned)
@@ -348,50 +349,6 @@ class Lu(MatrixOp):
         yield Sample("equal pivots", cls(), (np.array([[1.0, 2], [-1, 3]]),))
 
     refusals = Cholesky.refusals
-
-
-def _positions(x: Value) -> tuple[Value, Value]:
-    """The row and the column number of every element."""
-    last = len(x.shape) - 1
-    return ops.iota(x.shape, last - 1), ops.iota(x.shape, last)
-
-
-def tril(x: Value, offset: int = 0) -> Value:
-    """The elements at or below the diagonal number `offset`, zeros above it."""
-    row, column = _positions(x)
-    kept = ops.less_equal(column, ops.add(row, offset) if offset else row)
-    return ops.where(kept, x, ops.zeros_like(x))
-
-
-def triu(x: Value, offset: int = 0) -> Value:
-    """The elements at or above the diagonal number `offset`, zeros below it."""
-    row, column = _positions(x)
-    kept = ops.greater_equal(column, ops.add(row, offset) if offset else row)
-    return ops.where(kept, x, ops.zeros_like(x))
-
-
-def _half_lower(x: Value) -> Value:
-    """The lower triangle with half of the diagonal."""
-    return ops.multiply(0.5, ops.add(tril(x), tril(x, -1)))
-
-
-def _unpacked(lu: Value) -> tuple[Value, Value]:
-    return ops.add(tril(lu, -1), eye_like(lu)), triu(lu)
-
-
-def eye_like(x: Value) -> Value:
-    """Identity matrices of the shape and dtype of x."""
-    return ops.astype(ops.equal(*_positions(x)), x.dtype)
-
-
-def take_rows(x: Value, order: Value) -> Value:
-    """out[b…, i, j] = x[b…, order[b…, i], j]."""
-    return ops.gather(x, [order], len(order.shape) - 1)
-
-
-def put_rows(x: Value, order: Value) -> Value:
-    """out[b…, order[b…, i], j] = x[b…, i, j] for an order of all rows."""
-    return ops.scatter_add(ops.zeros_like(x), x, [order], len(order.shape) - 1)
 
 
 def definite(source: Source, shape: tuple[int, ...], dtype: dtypes.DType) -> np.ndarray:

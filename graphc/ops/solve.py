@@ -13,8 +13,9 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Expand
-from graphc.ops.linalg import MatrixOp, eye_like, put_rows, take_rows
+from graphc.ops.linalg import MatrixOp
 from graphc.ops.samples import Refusal, Sample, Source, refuses
+from graphc.ops.triangles import eye_like, put_rows, take_rows
 
 
 @dataclass(frozen=True)
