@@ -160,6 +160,23 @@ class Nest(Spec):
         return tuple(offsets)
 
 
+@dataclass(frozen=True, slots=True)
+class Convolve(Nest):
+    """One of the three products of x[n, i…, g·c], w[k…, c, g·f] and y[n, o…, g·f], where g counts
+    `groups` and i = o·stride + k·dilation - padding along each spatial axis; outside of x there are
+    zeros. `result` names the array that is computed, "x", "w" or "y", as the sum of the products of
+    the elements of the other two, which are the inputs in this order. The loops of the nest are one
+    way to do it; who knows a faster one for a shape and a target ignores them.
+    """
+
+    result: str = "y"
+    strides: tuple[int, ...] = ()
+    #: Zeros before and after each axis of x.
+    padding: tuple[tuple[int, int], ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+
+
 @dataclass(slots=True)
 class NestIO:
     """What a `Nest` body reads and writes: `read(k, index)`, `write(k, index, value) -> Stmt`,

@@ -27,6 +27,7 @@ from graphc.ops.arithmetic import add_all
 from graphc.ops.constant import Constant, Iota, constant, iota
 from graphc.ops.contraction import Matmul, matmul, transpose
 from graphc.ops.convert import astype
+from graphc.ops.convolution import conv, conv_transpose
 from graphc.ops.cumulative import (
     cumulative_logsumexp,
     cumulative_max,
@@ -41,6 +42,7 @@ from graphc.ops.exponential import gap
 from graphc.ops.indexing import gather, pick, take_along_axis
 from graphc.ops.linalg import cholesky, lu, triangular_solve
 from graphc.ops.placing import concat, pad, unslice
+from graphc.ops.pooling import avg_pool, max_pool, sum_pool
 from graphc.ops.random import random_bits
 from graphc.ops.reduction import (
     all,
@@ -69,14 +71,15 @@ from graphc.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [
     "Constant", "Iota", "Matmul", "add_all", "all", "any", "argmax", "argmin", "argsort",
-    "astype", "broadcast", "cholesky", "concat", "constant", "count_nonzero",
-    "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod",
-    "cumulative_sum", "det", "diagonal", "dynamic_slice", "dynamic_update_slice", "flip", "gap",
-    "gather", "inv", "iota", "lu", "matmul", "max", "min", "no_derivative", "pad", "part",
-    "permute", "pick", "preceding", "prod", "random_bits", "recurrence", "reshape",
-    "scatter_add", "scatter_max", "scatter_min", "scatter_multiply", "scatter_set",
-    "searchsorted", "slice", "slogdet", "solve", "sort", "sum", "sum_all", "take_along_axis",
-    "top_k", "transpose", "triangular_solve", "tril", "triu", "unslice",
+    "astype", "avg_pool", "broadcast", "cholesky", "concat", "constant", "conv",
+    "conv_transpose", "count_nonzero", "cumulative_logsumexp", "cumulative_max",
+    "cumulative_min", "cumulative_prod", "cumulative_sum", "det", "diagonal", "dynamic_slice",
+    "dynamic_update_slice", "flip", "gap", "gather", "inv", "iota", "lu", "matmul", "max",
+    "max_pool", "min", "no_derivative", "pad", "part", "permute", "pick", "preceding", "prod",
+    "random_bits", "recurrence", "reshape", "scatter_add", "scatter_max", "scatter_min",
+    "scatter_multiply", "scatter_set", "searchsorted", "slice", "slogdet", "solve", "sort",
+    "sum", "sum_all", "sum_pool", "take_along_axis", "top_k", "transpose", "triangular_solve",
+    "tril", "triu", "unslice",
 ]  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from graphc.dtypes import TensorType
-from graphc.ir.expr import INDEX, Expr, Var, index
-from graphc.ir.loops import For, Stmt
+from graphc.dtypes import DType, TensorType
+from graphc.ir.expr import INDEX, Expr, Load, Var, const, index
+from graphc.ir.loops import Accumulate, For, Stmt, Store
 from graphc.ir.spec import Index, NestIO, row_major
 
 
@@ -49,6 +49,27 @@ def over(counters: Sequence[Var], extents: Sequence[int], body: list[Stmt]) -> l
     for var, extent in zip(reversed(counters), reversed(extents), strict=True):
         body = [For(var, ZERO, index(extent), body)]
     return body
+
+
+class Sums:
+    """A working array of sums."""
+
+    def __init__(self, io: NestIO, array: str, dtype: DType):
+        self.io = io
+        self.array = array
+        self.dtype = dtype
+
+    def clear(self, count: Expr | int) -> Stmt:
+        c = counter(self.io, "c")
+        return For(c, ZERO, ZERO + count, [Store(self.array, c, const(0, self.dtype))])
+
+    def add(self, at: Expr, value: Expr) -> Stmt:
+        return Accumulate(self.array, at, value)
+
+    def leave(self, count: Expr | int, write: Callable[[Expr, Expr], Stmt]) -> Stmt:
+        """`write(c, sum)` for every sum."""
+        c = counter(self.io, "c")
+        return For(c, ZERO, ZERO + count, [write(c, Load(self.dtype, self.array, c))])
 
 
 ZERO, ONE = index(0), index(1)

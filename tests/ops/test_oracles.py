@@ -257,10 +257,16 @@ WITHOUT = {
     "alias": "the identity",
     "astype": "JAX's conversion of NaN and of large floats is not defined",
     "constant": "no computation",
+    "conv": "values and gradients in test_windows.py",
+    "conv_input_grad": "in test_windows.py",
+    "conv_weight_grad": "in test_windows.py",
     "copy": "the identity",
+    "fold": "the transpose of windows",
+    "max_pool": "values and gradients in test_windows.py",
     "random_bits": "checked against Random123's known answers",
     "slice": "checked by its definition in test_compositions.py",
     "stop_gradient": "the identity",
+    "windows": "under convolution and pooling in test_windows.py",
 }
 
 

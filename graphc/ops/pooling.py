@@ -1,0 +1,186 @@
+"""Pooling over the spatial axes of x[n, i…, c]: reductions of the view of all windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import ALL, TensorType, bool_, float32, float64, int32
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.site import located
+from graphc.ir.spec import Expand
+from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
+from graphc.ops.windows import Geometry, fold, windows
+
+Padding = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class MaxPool(Op):
+    """out[n, o…, c] = the largest element of each window; NaN wins. Padding, which is smaller than
+    the window, never does. The first of several largest elements, in row-major order, takes the
+    gradient.
+    """
+
+    name = "max_pool"
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: Padding
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        what = f"max_pool({x}, {self.kernel})"
+        geometry = Geometry(self.kernel, self.strides, self.padding, (1,) * len(self.kernel))
+        geometry.check(x.shape[1:-1], what)
+        if any(max(pair) >= k for pair, k in zip(self.padding, self.kernel, strict=True)):
+            raise ShapeError(located(f"{what}: padding smaller than the window required"))
+        if x.dtype is bool_:
+            raise DTypeError(located(f"{what}: required a numeric dtype"))
+        return (x.with_shape((x.shape[0], *geometry.windows(x.shape[1:-1]), x.shape[-1])),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        width = ((0, 0), *self.padding, (0, 0))
+        padded = np.pad(x, width, constant_values=_lowest(x.dtype))
+        axes = tuple(range(1, x.ndim - 1))
+        every = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axes)
+        chosen = every[(slice(None), *[slice(None, None, s) for s in self.strides])]
+        return chosen.max(tuple(range(x.ndim, x.ndim + len(axes))))
+
+    def flops(self, x: TensorType) -> int:
+        return self.infer(x)[0].size * math.prod(self.kernel) if x.dtype.is_float else 0
+
+    def spec(self, x: TensorType) -> Expand:
+        return Expand(lambda v: (ops.max(self._windows(v), self._taps),))
+
+    @property
+    def _taps(self) -> tuple[int, ...]:
+        """The axes of the taps in the array of all windows."""
+        d = len(self.kernel)
+        return tuple(range(1 + d, 1 + 2 * d))
+
+    def _windows(self, x: Value) -> Value:
+        lowest = ops.constant(_lowest(x.dtype.numpy))
+        return windows(x, self.kernel, self.strides, self.padding, lowest)
+
+    def _spread(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """One value for each window, at all its taps."""
+        kept = tuple(a for a in range(len(shape)) if a not in self._taps)
+        return ops.broadcast(value, shape, kept)
+
+    def _chosen(self, node: Node) -> Value:
+        """Whether a tap of a window is its result: bool[n, o…, k…, c]."""
+        every = self._windows(node.inputs[0])
+        best = self._spread(node.outputs[0], every.shape)
+        taps = math.prod(self.kernel)
+        number = ops.reshape(ops.iota((taps,), 0, int32), self.kernel)
+        number = ops.broadcast(number, every.shape, self._taps)
+        candidate = ops.logical_or(ops.equal(every, best), ops.not_equal(every, every))
+        first = ops.min(ops.where(candidate, number, ops.full_like(number, taps)), self._taps)
+        return ops.equal(number, self._spread(first, every.shape))
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        chosen = self._chosen(node)
+        spread = self._spread(g, chosen.shape)
+        given = ops.where(chosen, spread, ops.zeros_like(spread))
+        return (fold(given, node.inputs[0].shape[1:-1], self.strides, self.padding),)
+
+    def jvp(self, node: Node, t: Value | None) -> Sequence[Value | None]:
+        if t is None:
+            return (None,)
+        zero = ops.constant(0, t.dtype)
+        every = windows(t, self.kernel, self.strides, self.padding, zero)
+        moved = ops.where(self._chosen(node), every, ops.zeros_like(every))
+        return (ops.sum(moved, self._taps),)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        (x,) = inputs
+        result = apply(self, ops.reshape(x, (size * x.shape[1], *x.shape[2:])))[0]
+        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for note, shape, kernel, strides, padding in pooling_cases():
+            op = cls(kernel, strides, padding)
+            yield Sample(f"{note} float64", op, (source.distinct(shape, float64),), True)
+        op = cls((2, 2), (2, 2), ((0, 0), (0, 0)))
+        overlapping = cls((3, 2), (1, 2), ((1, 0), (1, 1)))
+        for dtype in of_dtypes(ALL, "uif"):
+            yield Sample(f"tiles {dtype}", op, (source.distinct((1, 4, 4, 2), dtype),), True)
+            x = source.array((1, 4, 5, 2), dtype)
+            yield Sample(f"overlapping {dtype}", overlapping, (x,))
+        rows = source.array((1, 4, 4, 1), float32)
+        rows[0, 0, 0], rows[0, 3, 3], rows[0, 0, 3] = np.nan, np.inf, -np.inf
+        yield Sample("special", op, (rows,))
+        yield Sample("special, overlapping", overlapping, (np.full((1, 4, 5, 1), -np.inf),))
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        op = cls((2,), (2,), ((0, 0),))
+        yield refuses(op, ShapeError, "larger than the padded input", ((1, 1, 3), float32))
+        yield refuses(op, ShapeError, "for 2 axes required", ((1, 4, 4, 3), float32))
+        yield refuses(op, DTypeError, "a numeric dtype", ((1, 4, 3), bool_))
+        wide = cls((2,), (2,), ((2, 0),))
+        yield refuses(wide, ShapeError, "smaller than the window", ((1, 4, 3), float32))
+
+
+def _lowest(dtype: np.dtype) -> np.ndarray:
+    """What every element of a dtype is at least."""
+    return np.array(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
+
+
+def pooling_cases() -> Iterator[tuple]:
+    """Note, shape of x, window, strides and padding."""
+    yield "tiles", (2, 4, 6, 3), (2, 3), (2, 3), ((0, 0), (0, 0))
+    yield "tiles and a rest", (1, 5, 7, 2), (2, 2), (2, 2), ((0, 0), (0, 0))
+    yield "overlapping", (2, 5, 6, 2), (3, 2), (1, 2), ((0, 0), (0, 0))
+    yield "padded", (1, 5, 6, 2), (3, 3), (2, 2), ((1, 1), (1, 0))
+    yield "padded tiles", (1, 5, 6, 2), (2, 2), (2, 2), ((1, 0), (0, 1))
+    yield "gaps", (1, 7, 2), (2,), (3,), ((0, 0),)
+    yield "one axis", (2, 6, 3), (6,), (1,), ((0, 0),)
+    yield "no images", (0, 4, 2), (2,), (1,), ((1, 1),)
+    yield "no channels", (1, 4, 0), (2,), (2,), ((0, 0),)
+
+
+def max_pool(
+    x: Value, kernel: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> Value:
+    return apply(MaxPool(kernel, strides, padding), x)[0]
+
+
+def sum_pool(
+    x: Value, kernel: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> Value:
+    """out[n, o…, c] = the sum of each window, padding being zero."""
+    d = len(kernel)
+    what = f"sum_pool({x.type}, {kernel})"
+    Geometry(kernel, strides, padding, (1,) * d).check(x.shape[1:-1], what)
+    every = windows(x, kernel, strides, padding, ops.constant(0, x.dtype))
+    return ops.sum(every, tuple(range(1 + d, 1 + 2 * d)))
+
+
+def avg_pool(
+    x: Value,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: Padding,
+    count_padding: bool = True,
+) -> Value:
+    """The mean of each window of floats; of its elements inside x alone if not `count_padding`."""
+    total = sum_pool(x, kernel, strides, padding)
+    if count_padding:
+        return ops.multiply(total, 1 / math.prod(kernel))
+    counts = np.ones(())
+    for n, count, k, s, (before, _) in zip(
+        x.shape[1:-1], total.shape[1:-1], kernel, strides, padding, strict=True
+    ):
+        start = s * np.arange(count) - before
+        inside = np.minimum(start + k, n) - np.maximum(start, 0)
+        counts = np.multiply.outer(counts, inside)
+    axes = tuple(range(1, 1 + len(kernel)))
+    share = ops.constant(1 / counts, x.dtype)
+    return ops.multiply(total, ops.broadcast(share, total.shape, axes))

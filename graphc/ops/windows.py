@@ -1,0 +1,353 @@
+"""Windows over the spatial axes of x[n, i…, c]: their geometry, the view of all windows, and the
+sum back, which is its transpose. Convolution and pooling stand on these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc import ops
+from graphc.dtypes import TensorType, float32, float64, int32
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.expr import INDEX, Expr, call, compare, index
+from graphc.ir.graph import Node, Value, apply
+from graphc.ir.loops import For, If, Let, Stmt
+from graphc.ir.site import located
+from graphc.ir.spec import Index, Nest, NestIO, Strided
+from graphc.ops.families import Linear
+from graphc.ops.nests import ZERO, Sums, counter, unravel
+from graphc.ops.samples import Refusal, Sample, Source, refuses
+from graphc.ops.shape import IndexMap
+
+Body = Callable[[Index, Index], list[Stmt]]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Along each spatial axis: tap k of window o lies at o·stride + k·dilation - before, where
+    `padding` is (before, after).
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    def check(self, extents: Sequence[int], what: str) -> None:
+        """Raises ShapeError where the numbers do not fit together."""
+        counts = {len(v) for v in (self.kernel, self.strides, self.padding, self.dilation)}
+        if counts != {len(extents)} or not extents:
+            raise ShapeError(
+                located(f"{what}: strides, padding and dilation for {len(extents)} axes required")
+            )
+        if min(*self.kernel, *self.strides, *self.dilation) < 1:
+            raise ShapeError(located(f"{what}: window, strides and dilation >= 1 required"))
+        if min(p for pair in self.padding for p in pair) < 0:
+            raise ShapeError(located(f"{what}: padding >= 0 required"))
+        for n, k, (before, after), d in zip(
+            extents, self.kernel, self.padding, self.dilation, strict=True
+        ):
+            if (k - 1) * d + 1 > n + before + after:
+                raise ShapeError(located(f"{what}: the window is larger than the padded input"))
+
+    def windows(self, extents: Sequence[int]) -> tuple[int, ...]:
+        """How many windows lie along each axis."""
+        return tuple(
+            (n + before + after - (k - 1) * d - 1) // s + 1
+            for n, k, s, (before, after), d in zip(
+                extents, self.kernel, self.strides, self.padding, self.dilation, strict=True
+            )
+        )
+
+    def taps(self, io: NestIO, o: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
+        """Loops over the taps k of window o that lie inside, at i: `body(k, i)`."""
+        k = tuple(counter(io) for _ in extents)
+        i = tuple(counter(io, "i") for _ in extents)
+        stmts = body(k, i)
+        for a in reversed(range(len(extents))):
+            start = o[a] * self.strides[a] - self.padding[a][0]
+            step = self.dilation[a]
+            begin, end = _bounds(-start, extents[a] - start, step, self.kernel[a])
+            if self.padding[a] == (0, 0):
+                begin, end = ZERO, index(self.kernel[a])
+            stmts = [For(k[a], begin, end, [Let(i[a], start + k[a] * step), *stmts])]
+        return stmts
+
+    def windows_of(self, io: NestIO, k: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
+        """Loops over the windows o whose tap k lies inside, at i: `body(o, i)`."""
+        o = tuple(counter(io, "o") for _ in extents)
+        i = tuple(counter(io, "i") for _ in extents)
+        stmts = body(o, i)
+        for a, count in reversed(list(enumerate(self.windows(extents)))):
+            start = k[a] * self.dilation[a] - self.padding[a][0]
+            step = self.strides[a]
+            begin, end = _bounds(-start, extents[a] - start, step, count)
+            if self.padding[a] == (0, 0):
+                begin, end = ZERO, index(count)
+            stmts = [For(o[a], begin, end, [Let(i[a], start + o[a] * step), *stmts])]
+        return stmts
+
+    def owners(self, io: NestIO, i: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
+        """Loops over the windows o of which a tap k lies at i: `body(k, o)`."""
+        k = tuple(counter(io) for _ in extents)
+        o = tuple(counter(io, "o") for _ in extents)
+        stmts = body(k, o)
+        for a, count in reversed(list(enumerate(self.windows(extents)))):
+            at, stride, step = counter(io, "at"), self.strides[a], self.dilation[a]
+            behind = at - o[a] * stride
+            if step > 1:
+                tap = [If(compare("==", behind % step, ZERO), [Let(k[a], behind // step), *stmts])]
+            else:
+                tap = [Let(k[a], behind), *stmts]
+            begin, end = _bounds(at - (self.kernel[a] - 1) * step, at + 1, stride, count)
+            stmts = [Let(at, i[a] + self.padding[a][0]), For(o[a], begin, end, tap)]
+        return stmts
+
+
+def _bounds(low: Expr, high: Expr, step: int, count: int) -> tuple[Expr, Expr]:
+    """The numbers m in [0, count) with low <= m·step < high, as the bounds of a loop. Divisions
+    round up for positive numerators; for others their sign is all that matters.
+    """
+    first, last = (low + (step - 1)) // step, (high + (step - 1)) // step
+    return call("gx_larger", INDEX, ZERO, first), call("gx_smaller", INDEX, last, index(count))
+
+
+@dataclass(frozen=True)
+class Windows(IndexMap):
+    """out[n, o…, k…, c] = x[n, o·stride + k·dilation, c]: every window of x, whose elements repeat
+    where windows overlap. There is no padding.
+    """
+
+    name = "windows"
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def geometry(self) -> Geometry:
+        nothing = ((0, 0),) * len(self.kernel)
+        return Geometry(self.kernel, self.strides, nothing, self.dilation)
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        self.geometry.check(x.shape[1:-1], f"windows {self.kernel} of {x}")
+        windows = self.geometry.windows(x.shape[1:-1])
+        return (x.with_shape((x.shape[0], *windows, *self.kernel, x.shape[-1])),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        windows = self.geometry.windows(x.shape[1:-1])
+        for a, (count, k, s, d) in enumerate(
+            zip(windows, self.kernel, self.strides, self.dilation, strict=True)
+        ):
+            at = s * np.arange(count)[:, None] + d * np.arange(k)
+            # Axes so far: n, o…, the axis, the rest, then the taps of the axes before.
+            x = np.moveaxis(np.take(x, at, 1 + a), 2 + a, x.ndim - 1)
+        return np.ascontiguousarray(x)
+
+    def index(self, source: tuple[int, ...], i: Index) -> Index:
+        d = len(self.kernel)
+        moves = zip(i[1 : 1 + d], i[1 + d : -1], self.strides, self.dilation, strict=True)
+        spatial = [o * s + k * e for o, k, s, e in moves]
+        return (i[0], *spatial, i[-1])
+
+    def strided(self, source: Strided) -> Strided:
+        n, *spatial, c = source.strides
+        windows = self.geometry.windows(source.shape[1:-1])
+        outer = [step * s for step, s in zip(spatial, self.strides, strict=True)]
+        inner = [step * e for step, e in zip(spatial, self.dilation, strict=True)]
+        shape = (source.shape[0], *windows, *self.kernel, source.shape[-1])
+        return Strided(shape, (n, *outer, *inner, c), source.offset)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        extents = node.inputs[0].shape[1:-1]
+        return (apply(Fold(extents, self.strides, self.dilation), g)[0],)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        (x,) = inputs
+        merged = ops.reshape(x, (size * x.shape[1], *x.shape[2:]))
+        result = apply(self, merged)[0]
+        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+
+    @classmethod
+    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
+        return (
+            ((2, 6, 5, 3), cls((3, 2), (1, 2), (1, 1))),
+            ((1, 9, 2), cls((3,), (2,), (2,))),
+            ((2, 5, 2), cls((1,), (2,), (1,))),
+            ((1, 4, 4, 1), cls((4, 4), (1, 1), (1, 1))),
+            ((0, 4, 2), cls((2,), (2,), (1,))),
+            ((2, 4, 0), cls((3,), (1,), (1,))),
+        )
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        x = ((1, 4, 2), float32)
+        yield refuses(cls((5,), (1,), (1,)), ShapeError, "larger than the padded input", x)
+        yield refuses(cls((2, 2), (1, 1), (1, 1)), ShapeError, "for 1 axes required", x)
+        yield refuses(cls((2,), (0,), (1,)), ShapeError, ">= 1 required", x)
+
+
+@dataclass(frozen=True)
+class Fold(Linear):
+    """out[n, i…, c] = Σ x[n, o…, k…, c] over all windows o and taps k with o·stride + k·dilation
+    = i: the transpose of `windows`, for arrays of `extents`.
+    """
+
+    name = "fold"
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    def geometry(self, x: TensorType) -> Geometry:
+        d = len(self.extents)
+        return Geometry(x.shape[1 + d : -1], self.strides, ((0, 0),) * d, self.dilation)
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        d = len(self.extents)
+        what = f"fold of {x} to {self.extents}"
+        if x.ndim != 2 + 2 * d:
+            raise ShapeError(located(f"{what}: {2 + 2 * d} axes required"))
+        self.geometry(x).check(self.extents, what)
+        if self.geometry(x).windows(self.extents) != x.shape[1 : 1 + d]:
+            raise ShapeError(
+                located(f"{what}: {self.geometry(x).windows(self.extents)} windows required")
+            )
+        if not x.dtype.is_float:
+            raise DTypeError(located(f"{what}: required float"))
+        return (x.with_shape((x.shape[0], *self.extents, x.shape[-1])),)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        d = len(self.extents)
+        out = np.zeros((x.shape[0], *self.extents, x.shape[-1]), np.float64)
+        for k in np.ndindex(x.shape[1 + d : -1]):
+            places = [
+                np.s_[e * tap : e * tap + s * (count - 1) + 1 : s]
+                for tap, e, s, count in zip(
+                    k, self.dilation, self.strides, x.shape[1 : 1 + d], strict=True
+                )
+            ]
+            out[(slice(None), *places)] += x[(slice(None),) * (1 + d) + k]
+        return out.astype(x.dtype)
+
+    def flops(self, x: TensorType) -> int:
+        return x.size
+
+    def spec(self, x: TensorType) -> Nest:
+        d, width = len(self.extents), x.shape[-1]
+        *rows, last = self.extents
+        lead = (x.shape[0], *rows)
+
+        def body(io: NestIO) -> list[Stmt]:
+            sums = Sums(io, io.scratch[0], x.dtype)
+            image, *head = unravel(io.unit, lead)
+            i = counter(io, "i")
+
+            def add(k: Index, o: Index) -> list[Stmt]:
+                c = counter(io, "c")
+                return [For(c, ZERO, index(width), [sums.add(c, io.read(0, (image, *o, *k, c)))])]
+
+            steps = [
+                sums.clear(width),
+                *self.geometry(x).owners(io, (*head, i), self.extents, add),
+                sums.leave(width, lambda c, total: io.write(0, (image, *head, i, c), total)),
+            ]
+            return [For(i, ZERO, index(last), steps)]
+
+        units = math.prod(lead) if x.size else 0
+        cost = last * width * math.prod(x.shape[1 + d : -1])
+        return Nest(units, body, cost, ((x.dtype, width),))
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        kernel = self.geometry(node.inputs[0].type).kernel
+        return (apply(Windows(kernel, self.strides, self.dilation), g)[0],)
+
+    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+        (x,) = inputs
+        merged = ops.reshape(x, (size * x.shape[1], *x.shape[2:]))
+        result = apply(self, merged)[0]
+        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for shape, op in (
+            ((2, 4, 2, 3, 2, 3), cls((6, 5), (1, 2), (1, 1))),
+            ((1, 3, 3, 2), cls((9,), (2,), (2,))),
+            ((2, 2, 3, 4), cls((7,), (4,), (1,))),
+            ((1, 1, 1, 4, 4, 1), cls((4, 4), (1, 1), (1, 1))),
+            ((0, 2, 2, 2), cls((4,), (2,), (1,))),
+            ((2, 2, 3, 0), cls((4,), (1,), (1,))),
+        ):
+            for dtype in (float32, float64):
+                yield Sample(f"of {shape} {dtype}", op, (source.array(shape, dtype),), True)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        op = cls((4,), (2,), (1,))
+        yield refuses(op, ShapeError, "4 axes required", ((1, 2, 2), float32))
+        yield refuses(op, ShapeError, "(2,) windows required", ((1, 3, 2, 1), float32))
+        yield refuses(op, ShapeError, "larger than", ((1, 1, 5, 1), float32))
+        yield refuses(op, DTypeError, "required float", ((1, 2, 2, 1), int32))
+
+
+def windows(
+    x: Value,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    fill: Value,
+) -> Value:
+    """All windows [n, o…, k…, c] of x[n, i…, c] with `fill`, a scalar, around it. Windows that do
+    not overlap are only another shape of x.
+    """
+    padded = tuple(n + b + a for n, (b, a) in zip(x.shape[1:-1], padding, strict=True))
+    if padded != x.shape[1:-1]:
+        starts = (0, *(before for before, _ in padding), 0)
+        x = ops.pad(x, fill, (x.shape[0], *padded, x.shape[-1]), starts)
+    d = len(kernel)
+    if kernel != strides:
+        return apply(Windows(kernel, strides, (1,) * d), x)[0]
+    counts = tuple(n // k for n, k in zip(padded, kernel, strict=True))
+    used = tuple(count * k for count, k in zip(counts, kernel, strict=True))
+    if used != padded:
+        lengths = (x.shape[0], *used, x.shape[-1])
+        x = ops.slice(x, (0,) * len(lengths), lengths, (1,) * len(lengths))
+    split = [m for pair in zip(counts, kernel, strict=True) for m in pair]
+    tiles = ops.reshape(x, (x.shape[0], *split, x.shape[-1]))
+    return ops.permute(tiles, (0, *range(1, 1 + 2 * d, 2), *range(2, 2 + 2 * d, 2), 1 + 2 * d))
+
+
+def fold(
+    every: Value,
+    extents: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+) -> Value:
+    """The transpose of `windows`: x[n, i…, c] of some extents, in which every element is the sum of
+    what its windows hold at its place.
+    """
+    d = len(extents)
+    n, c, kernel, counts = (
+        every.shape[0],
+        every.shape[-1],
+        every.shape[1 + d : -1],
+        every.shape[1 : 1 + d],
+    )
+    padded = tuple(m + b + a for m, (b, a) in zip(extents, padding, strict=True))
+    if kernel != strides:
+        x = apply(Fold(padded, strides, (1,) * d), every)[0]
+    else:
+        used = tuple(count * k for count, k in zip(counts, kernel, strict=True))
+        between = [
+            a for pair in zip(range(1, 1 + d), range(1 + d, 1 + 2 * d), strict=True) for a in pair
+        ]
+        x = ops.reshape(ops.permute(every, (0, *between, 1 + 2 * d)), (n, *used, c))
+        if used != padded:
+            x = ops.unslice(x, (n, *padded, c), (0,) * (2 + d), (1,) * (2 + d))
+    if padded == extents:
+        return x
+    starts = (0, *(before for before, _ in padding), 0)
+    return ops.slice(x, starts, (n, *extents, c), (1,) * (2 + d))
