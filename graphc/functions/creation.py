@@ -112,8 +112,8 @@ def linspace(
     """`num` evenly spaced numbers; the bounds may be 0-d tensors."""
     wanted = float32 if dtype is None else as_dtype(dtype)
     if isinstance(start, WEAK) and isinstance(stop, WEAK):
-        steps = np.linspace(float(start), float(stop), num, endpoint=endpoint, dtype=wanted.numpy)
-        return asarray(steps)
+        bounds = float(start), float(stop)
+        return asarray(np.linspace(*bounds, num, endpoint=endpoint, dtype=wanted.numpy))
     first, last = asarray(start, dtype=wanted), asarray(stop, dtype=wanted)
     intervals = max(num - 1 if endpoint else num, 1)
     steps = Tensor(ops.iota((num,), 0, wanted))
