@@ -99,6 +99,7 @@ class Geometry:
         for a, count in reversed(list(enumerate(self.windows(extents)))):
             at, stride, step = counter(io, "at"), self.strides[a], self.dilation[a]
             behind = at - o[a] * stride
+            tap: list[Stmt]
             if step > 1:
                 tap = [If(compare("==", behind % step, ZERO), [Let(k[a], behind // step), *stmts])]
             else:
