@@ -23,8 +23,8 @@ from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Convolve
 from graphc.ops.convolution_loops import LOOPS, Shapes
+from graphc.ops.geometry import Geometry
 from graphc.ops.samples import Refusal, Sample, Source, refuses
-from graphc.ops.windows import Geometry
 
 
 @dataclass(frozen=True)

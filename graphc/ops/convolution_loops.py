@@ -14,8 +14,8 @@ from graphc.dtypes import DType, TensorType
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.loops import For, Let, Stmt, Store
 from graphc.ir.spec import Index, NestIO, row_major
+from graphc.ops.geometry import Geometry
 from graphc.ops.nests import ZERO, Sums, counter, over, unravel
-from graphc.ops.windows import Geometry
 
 #: Input channels of a weight gradient that one unit of work sums.
 _CHANNELS = 16

@@ -14,8 +14,9 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Expand
+from graphc.ops.geometry import Geometry
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
-from graphc.ops.windows import Geometry, fold, windows
+from graphc.ops.windows import fold, windows
 
 Padding = tuple[tuple[int, int], ...]
 
