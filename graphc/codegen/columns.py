@@ -42,9 +42,7 @@ class _Generator:
             self.body.append(Array(name, fold.types[0].dtype, kernel.tile))
         points.enter(self.body)
         units = self.outer * kernel.blocks * self.tiles
-        rows = min(COLUMN_ROWS, max(1, self.reduced))
-        cost = rows * kernel.tile * max(1, kernel.group.cost)
-        unit, body = self._shared("part", "n", units, cost)
+        unit, body = self._shared("part", "n", units, kernel.unit_cost)
         tile = self._let("tile", unit % self.tiles, body) if self.tiles > 1 else index(0)
         above = unit // self.tiles
         block = self._let("block", above % kernel.blocks, body) if kernel.blocks > 1 else index(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
-from graphc.schedule.kernel import PointKernel, Workspace
+from graphc.schedule.kernel import PointKernel, Workspace, grain
 from graphc.schedule.tiles import round_up
 
 #: Rows that one partial column sum covers: a law of shape alone.
@@ -34,6 +34,17 @@ class Columns(PointKernel):
         """Columns folded at a time."""
         widest = max(n.types[0].dtype.itemsize for n in self.folds)
         return min(COLUMN_BYTES // widest, max(1, self.extents[2]))
+
+    @property
+    def unit_cost(self) -> int:
+        """Simple operations of a block of rows of a tile of columns."""
+        rows = min(COLUMN_ROWS, max(1, self.extents[1]))
+        return rows * self.tile * max(1, self.group.cost)
+
+    def workers(self, threads: int) -> int:
+        outer, _, inner = self.extents
+        units = outer * self.blocks * max(1, -(-inner // self.tile))
+        return min(threads, max(1, -(-units // grain(self.unit_cost))))
 
     @property
     def synchronizes(self) -> bool:

@@ -34,7 +34,8 @@ class Loops(PointKernel):
     def workers(self, threads: int) -> int:
         if self.is_split:
             return threads
-        return min(threads, max(1, -(-self.group.rows // self.row_grain)))
+        units = self.group.size if self.group.row is None else self.group.rows
+        return min(threads, max(1, -(-units // self.row_grain)))
 
     @property
     def workspace(self) -> Workspace:

@@ -72,6 +72,8 @@ def schedule(graph: Graph, isa: str, threads: int) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count."""
     storage = Storage(graph, choose_layouts(graph))
     kernels = make_kernels(graph, storage, fuse(graph, storage), isa)
+    # Waking threads for a step of which no kernel has work for two would only cost time.
+    threads = max((k.workers(threads) for k in kernels), default=1)
     assignment = _Assignment(graph, storage, kernels)
     workspaces = {}
     for step, kernel in enumerate(kernels):
