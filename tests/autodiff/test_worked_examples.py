@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc import nn
 
 F64 = "float64"
 RNG = np.random.default_rng(0)
@@ -133,6 +134,27 @@ def test_6_sum_over_paths():
         np.testing.assert_allclose(gradients, expected, rtol=1e-10, atol=1e-12)
 
 
+def test_7_the_backward_pass_of_a_convolution_is_a_convolution():
+    """dX is dY with the kernel flipped and its channels exchanged; dW is X with dY as the kernel,
+    images and channels exchanged.
+    """
+    X, W, dY = (RNG.standard_normal(s) for s in ((2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 4, 4)))
+    x, w = gx.input("x", X.shape, F64), gx.input("w", W.shape, F64)
+    y = nn.conv2d(x, w)
+    dx, dw = gx.grad(y, (x, w), dY)
+    flipped = gx.permute_dims(gx.flip(w, axis=(2, 3)), (1, 0, 2, 3))
+    by_input = nn.conv2d(gx.asarray(dY), flipped, padding=(2, 1))
+    over_batch = nn.conv2d(x.transpose(1, 0, 2, 3), gx.asarray(dY).transpose(1, 0, 2, 3))
+    given = {x: X, w: W}
+    found = gx.evaluate((dx, dw), given)
+    expected = gx.evaluate((by_input, over_batch.transpose(1, 0, 2, 3)), given)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    graph = gx.Graph.from_outputs([dx, dw])
+    backward = {n.op.name for n in graph.nodes if n.meta.rule is not None}
+    assert {"conv_input_grad", "conv_weight_grad"} <= backward
+
+
 def test_8_matrix_identities():
     A, B, X = RNG.standard_normal((3, 4, 4))
     t = {n: gx.input(n, (4, 4), F64) for n in "ABX"}
@@ -246,3 +268,15 @@ def test_13_linear_with_optional_bias_as_custom_vjp():
         assert not zero.any()
     without = gx.grad(gx.sum(linear(x, w, None)), w)
     np.testing.assert_allclose(gx.evaluate(without, given), gx.evaluate(dw, given))
+
+
+def test_15_what_is_kept_for_the_backward_pass():
+    """Of tanh its output, of a product its inputs: the ledger names both for the same array."""
+
+    def step(x, w):
+        h = gx.tanh(x @ w)
+        return gx.grad(gx.sum(gx.sin(h @ w)), (x, w))
+
+    kept = gx.trace(step, gx.spec((64, 64)), gx.spec((64, 64))).lower(threads=1).memory.saved
+    assert len(kept) == 1 and kept[0].bytes == 64 * 64 * 4
+    assert "output of tanh" in kept[0].rule and "input 0 of matmul" in kept[0].rule
