@@ -2,43 +2,123 @@
 
 from __future__ import annotations
 
+import weakref
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError, DTypeError
-from graphc.trace import Leaf, Signature, flatten_arguments
+from graphc.trace import Leaf, Signature, dynamic_arguments, flatten_arguments
+from graphc.treecode import Seen, flattener
 
 
-def check_arguments(signature: Signature, args: Sequence[Any]) -> list[np.ndarray]:
-    """One C-contiguous array for each argument of the graph, in order.
+class Arguments:
+    """The arguments of one place that calls, and the table of addresses that its C code reads.
 
-    Donated arrays are taken as they are or refused, before anything is written; others are copied
-    where they are not contiguous. Raises ArgumentError naming the leaf.
+    A leaf that is the very array of the last call is not checked again. Arrays are known through
+    weak references: nothing is kept alive, and NumPy refuses to resize them in place.
     """
-    leaves = flatten_arguments(signature, args)
-    donated = {i for i, _ in signature.donated}
-    arrays = [
-        _donated_array(x, leaf) if i in donated else _array(x, leaf)
-        for i, (x, leaf) in enumerate(zip(leaves, signature.arguments, strict=True))
-    ]
-    if donated:
-        _check_overlap(arrays, signature, donated)
-    return arrays
+
+    def __init__(self, signature: Signature, ffi: Any, table: Any):
+        self._signature = signature
+        self._table = table
+        self._address, self._cast = ffi.from_buffer, ffi.cast
+        self._leaves = signature.arguments
+        self._flatten = flattener(signature.in_tree)
+        self._donated = frozenset(i for i, _ in signature.donated)
+        self._checks = [
+            _donated_array if i in self._donated else _array for i in range(len(self._leaves))
+        ]
+        self._seen: list[Seen] = [_nothing] * len(self._leaves)
+        self._sizes = [leaf.type.nbytes for leaf in self._leaves]
+        #: Where donated leaves begin and end, in order, and which ones they are.
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._owners: list[int] = []
+
+    def take(self, args: Sequence[Any]) -> tuple[Sequence[Any], list[np.ndarray]]:
+        """Fills the table; gives the leaves as they were given, and arrays made of some of them,
+        which must live during the call.
+
+        Donated arrays are taken as they are or refused, before anything is written; others are
+        copied where they are not contiguous. Raises ArgumentError naming the leaf.
+        """
+        signature = self._signature
+        moving = dynamic_arguments(signature, args) if signature.static else args
+        taken = self._flatten(moving, self._seen)
+        if taken is None:
+            given = flatten_arguments(signature, args)
+            return given, self._place(given, range(len(given)))
+        leaves, changed = taken
+        if not changed:
+            return leaves, []
+        try:
+            return leaves, self._place(leaves, changed)
+        except ArgumentError:
+            flatten_arguments(signature, args)  # A wrong structure is the better explanation.
+            raise
+
+    def _place(self, leaves: Sequence[Any], changed: Sequence[int]) -> list[np.ndarray]:
+        """Checks some leaves, and writes into the table where they are."""
+        if not self._donated.isdisjoint(changed):
+            self._reserve(leaves)
+            changed = range(len(leaves))
+        made = []
+        for i in changed:
+            x = leaves[i]
+            array = self._checks[i](x, self._leaves[i])
+            where = self._address(array)
+            size = self._sizes[i]
+            if self._starts and i not in self._donated and size:
+                start = int(self._cast("intptr_t", where))
+                k = bisect_left(self._starts, start + size) - 1
+                if k >= 0 and self._ends[k] > start:
+                    raise self._shared(i, self._owners[k])
+            self._table[i] = where
+            if array is x:
+                self._seen[i] = weakref.ref(x)
+            else:
+                self._seen[i] = _nothing
+                made.append(array)
+        return made
+
+    def _reserve(self, leaves: Sequence[Any]) -> None:
+        """The memory of a donated leaf belongs to it alone, because it is written."""
+        for i in self._donated:
+            self._seen[i] = _nothing
+        extents = []
+        for i in self._donated:
+            array = self._checks[i](leaves[i], self._leaves[i])
+            start = int(self._cast("intptr_t", self._address(array)))
+            if self._sizes[i]:
+                extents.append((start, start + self._sizes[i], i))
+        extents.sort()
+        for (_, end, first), (start, _, second) in pairwise(extents):
+            if start < end:
+                raise self._shared(first, second)
+        self._starts = [start for start, _, _ in extents]
+        self._ends = [end for _, end, _ in extents]
+        self._owners = [i for _, _, i in extents]
+
+    def _shared(self, *positions: int) -> ArgumentError:
+        first, second = (self._leaves[i].path for i in sorted(positions))
+        return ArgumentError(f"{first} and {second} share memory, and one of them is donated")
 
 
-def given_leaves(signature: Signature, args: Sequence[Any]) -> list[Any]:
-    """The leaves as the caller gave them: what donated results come back as."""
-    return flatten_arguments(signature, args)
+def _nothing() -> object:
+    """Stands for a leaf that was not seen."""
+    return _nothing
 
 
 def _array(x: Any, leaf: Leaf) -> np.ndarray:
     if type(x) is np.ndarray:
         if x.shape == leaf.type.shape and x.dtype == leaf.type.dtype.numpy:
             flags = x.flags
-            if flags.c_contiguous and flags.aligned and x.dtype.isnative:
+            if flags.c_contiguous and flags.aligned:
                 return x
             return np.array(x, leaf.type.dtype.numpy, order="C")
         raise _mismatch(leaf, x.shape, x.dtype)
@@ -113,19 +193,3 @@ def _mismatch(leaf: Leaf, shape: tuple[int, ...], dtype: np.dtype) -> ArgumentEr
     if got == str(leaf.type):
         got += f" with byte order {dtype.byteorder!r}"
     return ArgumentError(f"{leaf.path}: expected {leaf.type}, got {got}")
-
-
-def _check_overlap(arrays: Sequence[np.ndarray], signature: Signature, donated: set[int]) -> None:
-    """Donated memory belongs to one leaf alone: writing it would change the others."""
-    extents = sorted(
-        (start, start + a.nbytes, i)
-        for i, a in enumerate(arrays)
-        if a.nbytes and (start := a.__array_interface__["data"][0])
-    )
-    reach, owner = -1, -1
-    for start, end, i in extents:
-        if start < reach and (i in donated or owner in donated):
-            first, second = signature.arguments[owner].path, signature.arguments[i].path
-            raise ArgumentError(f"{first} and {second} share memory, and one of them is donated")
-        if end > reach:
-            reach, owner = end, i

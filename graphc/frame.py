@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc import arguments, tree
+from graphc import tree
+from graphc.arguments import Arguments
 from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
 from graphc.schedule.program import Program
 from graphc.trace import Signature
+from graphc.treecode import unflattener
 
 
 class Frame:
@@ -28,48 +30,43 @@ class Frame:
         self.outputs = self.ffi.new("void *[]", max(1, len(graph.outputs)))
         self.threads = program.threads
         self.runtime = runtime().handle if program.threads > 1 else self.ffi.NULL
-        self.donor = {j: i for i, j in self.signature.donated}
+        self.arguments = Arguments(signature, self.ffi, self.inputs)
+        donors = {j: i for i, j in signature.donated}
         self.fresh = [
             (j, leaf.type.shape, leaf.type.dtype.numpy)
-            for j, leaf in enumerate(self.signature.results)
-            if j not in self.donor
+            for j, leaf in enumerate(signature.results)
+            if j not in donors
         ]
-        count = len(self.signature.arguments)
-        for k, array in enumerate(self.signature.hidden):
-            self.inputs[count + k] = self._address(array)
+        given = {j: (0, i) for j, i in donors.items()}
+        made = {j: (1, k) for k, (j, _, _) in enumerate(self.fresh)}
+        sources = given | made
+        self.result = unflattener(signature.out_tree, [sources[j] for j in sorted(sources)])
+        count = len(signature.arguments)
+        for k, array in enumerate(signature.hidden):
+            self.inputs[count + k] = self.ffi.from_buffer(array)
 
-    def _address(self, array: np.ndarray) -> Any:
-        return self.ffi.from_buffer(array)
-
-    def _prepare(self, args: Sequence[Any]) -> tuple[list[np.ndarray], list[Any]]:
-        """Fills the tables; gives what must stay alive, and the results as they will be."""
-        arrays = arguments.check_arguments(self.signature, args)
-        results: list[Any] = [None] * len(self.signature.results)
-        if self.donor:
-            given = arguments.given_leaves(self.signature, args)
-            for j, i in self.donor.items():
-                results[j] = given[i]
-        for i, array in enumerate(arrays):
-            self.inputs[i] = self._address(array)
+    def _prepare(self, args: Sequence[Any]) -> tuple[Any, Any]:
+        """Fills the tables; gives the result as it will be, and what must stay alive until then."""
+        leaves, arrays = self.arguments.take(args)
+        address, outputs = self.ffi.from_buffer, self.outputs
+        fresh = []
         for j, shape, dtype in self.fresh:
-            results[j] = array = np.empty(shape, dtype)
-            self.outputs[j] = self._address(array)
-        return arrays, results
-
-    def _run(self) -> None:
-        step = self.library.lib.graphc_step
-        status = step(self.inputs, self.outputs, self.arena_address, self.runtime)
-        if status:
-            check_status(status, self.threads)
+            array = np.empty(shape, dtype)
+            outputs[j] = address(array)
+            fresh.append(array)
+        return self.result(leaves, fresh), (leaves, arrays)
 
     def call(self, args: Sequence[Any]) -> Any:
-        _alive, results = self._prepare(args)
-        self._run()
-        return tree.unflatten(self.signature.out_tree, results)
+        result, _alive = self._prepare(args)
+        status = self.library.lib.graphc_step(
+            self.inputs, self.outputs, self.arena_address, self.runtime
+        )
+        if status:
+            check_status(status, self.threads)
+        return result
 
     def bound(self, args: Sequence[Any]) -> Callable[[], Any]:
-        alive, results = self._prepare(args)
-        result = tree.unflatten(self.signature.out_tree, results)
+        result, alive = self._prepare(args)
         step, inputs, outputs = self.library.lib.graphc_step, self.inputs, self.outputs
         arena, pool, threads = self.arena_address, self.runtime, self.threads
         lock = threading.Lock()
@@ -88,7 +85,7 @@ class Frame:
         """Nanoseconds of every kernel in each of some runs of a profiled library, after one that
         does not count. Donated arrays are copied first.
         """
-        _alive, _results = self._prepare(tree.map(np.array, list(args)))
+        _result, _alive = self._prepare(tree.map(np.array, list(args)))
         times = self.ffi.new("int64_t[]", max(1, kernels))
         found = []
         for _ in range(runs + 1):

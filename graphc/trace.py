@@ -122,8 +122,10 @@ class Traced(Generic[P, R]):
         return f"<Traced {self.signature.name}: {len(self.graph)} nodes>"
 
 
-def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
-    """The leaves of a call's arguments; raises ArgumentError for another structure."""
+def dynamic_arguments(signature: Signature, args: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments that are not static; raises ArgumentError for another number of arguments or
+    another static value.
+    """
     if len(args) != signature.arity:
         raise ArgumentError(f"{signature.name} takes {signature.arity} arguments, got {len(args)}")
     static = {position for position, _ in signature.static}
@@ -132,7 +134,12 @@ def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
             raise ArgumentError(
                 f"args[{position}]: traced with the static value {value!r}, got {args[position]!r}"
             )
-    leaves, treedef = tree.flatten(tuple(x for k, x in enumerate(args) if k not in static))
+    return tuple(x for k, x in enumerate(args) if k not in static)
+
+
+def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
+    """The leaves of a call's arguments; raises ArgumentError for another structure."""
+    leaves, treedef = tree.flatten(dynamic_arguments(signature, args))
     if treedef != signature.in_tree:
         raise ArgumentError(
             f"{signature.name}: another structure of arguments\n  expected "

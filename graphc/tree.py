@@ -77,6 +77,22 @@ def _spread(prefix: Any, part: Any, spread: list[Any]) -> None:
         _spread(prefix[key], part[key], spread)
 
 
+def static_fields(kind: type) -> list[str]:
+    """The fields of a dataclass that belong to the structure; none for other classes."""
+    return [name for name, static in _fields(kind) if static]
+
+
+def child_fields(kind: type) -> list[str]:
+    """The fields of a dataclass that hold its children; none for other classes."""
+    return [name for name, static in _fields(kind) if not static]
+
+
+def _fields(kind: type) -> list[tuple[str, bool]]:
+    if not dataclasses.is_dataclass(kind):
+        return []
+    return [(f.name, bool(f.metadata.get("static"))) for f in dataclasses.fields(kind) if f.init]
+
+
 def _step(entry: Any) -> str:
     if isinstance(entry, (optree.NamedTupleEntry, optree.DataclassEntry)):
         return f".{entry.field}"
@@ -96,9 +112,7 @@ def _is_leaf(node: Any) -> bool:
 
 def _register(kind: type) -> None:
     """Makes optree look into a dataclass, at its first appearance."""
-    fields = [f for f in dataclasses.fields(kind) if f.init]
-    static = [f.name for f in fields if f.metadata.get("static")]
-    children = [f.name for f in fields if not f.metadata.get("static")]
+    static, children = static_fields(kind), child_fields(kind)
 
     def take(instance: Any) -> tuple[tuple, tuple, tuple]:
         fixed = tuple(getattr(instance, name) for name in static)

@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "trace",
         "transforms",
         "tree",
+        "treecode",
     ),
     ("inspect", "export", "examples", "commands", "cli"),
 )
