@@ -188,6 +188,7 @@ from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (
     checkpoint,
+    custom_op,
     custom_vjp,
     grad,
     hessian,

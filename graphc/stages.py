@@ -16,9 +16,11 @@ from graphc.build.library import load as load_library
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
-from graphc.errors import ArgumentError, MemoryBudgetError
+from graphc.codegen.routines import at_fault
+from graphc.errors import ArgumentError, CompilerError, MemoryBudgetError
 from graphc.frame import Frame
 from graphc.ir.graph import Graph, Node
+from graphc.ir.site import located
 from graphc.memory import MemoryReport, byte_count
 from graphc.passes.pipeline import Stage, optimize
 from graphc.profile import Profile, summarize
@@ -185,8 +187,24 @@ class Lowered(Generic[P, R]):
 
 
 def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
+    """Raises CompilerError, which names the user's operator whose C the compiler refused."""
     texts = c_unit.translation_units(unit, _runtime_for, _FILES * cpu.cores())
-    return load_library([CUnit(*text) for text in texts], cdef, target=target)
+    # A function that is not declared is an error in C11, but not for every compiler.
+    strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
+    units = [CUnit(text, (*flags, *strict)) for text, flags in texts]
+    try:
+        return load_library(units, cdef, target=target)
+    except CompilerError as error:
+        routine = at_fault(unit.routines.values(), [text for text, _ in texts], error.stderr)
+        if routine is None:
+            raise
+        raise CompilerError(
+            located(f"the C of the operator {routine.label!r} does not compile", routine.site),
+            command=error.command,
+            stderr=error.stderr,
+            source=error.source,
+            hint="correct the text that custom_op was given",
+        ) from error
 
 
 def _runtime_for(text: str) -> str:

@@ -1,15 +1,16 @@
-"""`Single` kernels: scatter, and loop nests that an operator declares itself."""
+"""`Single` kernels: scatter, routines, and loop nests that an operator declares itself."""
 
 from __future__ import annotations
 
 import math
 
 from graphc.codegen.columns import fold_step
+from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, workspace_pointer
 from graphc.codegen.points import Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, index
-from graphc.ir.loops import For, Let, Share, Stmt, Store
-from graphc.ir.spec import Index, Nest, NestIO, Scatter, row_major
+from graphc.ir.loops import Do, For, Let, Only, Share, Stmt, Store
+from graphc.ir.spec import Index, Native, Nest, NestIO, Scatter, row_major
 from graphc.schedule.kernel import grain
 from graphc.schedule.single import Single
 
@@ -18,8 +19,20 @@ def single_body(kernel: Single, arguments: Arguments) -> list[Stmt]:
     spec = kernel.spec(kernel.nodes[0])
     if isinstance(spec, Scatter):
         return _Scatter(kernel, arguments, spec).build()
+    if isinstance(spec, Native):
+        return _native(kernel, arguments, spec)
     assert isinstance(spec, Nest)
     return _nest(kernel, arguments, spec)
+
+
+def _native(kernel: Single, arguments: Arguments, spec: Native) -> list[Stmt]:
+    """One thread's call of a routine on the arrays."""
+    node = kernel.nodes[0]
+    given = []
+    for value in (*node.inputs, *node.outputs):
+        place = kernel.storage.places[value]
+        given.append(address(arguments.names[place.root], index(place.strided.offset)))
+    return [Only([Do(spec.routine.name, tuple(given))])]
 
 
 def _shared(

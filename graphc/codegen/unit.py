@@ -14,13 +14,14 @@ from graphc.codegen.entry import entry, pointer, profiled_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
+from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tidy import tidy
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt
-from graphc.ir.spec import Table
+from graphc.ir.spec import Routine, Table
 from graphc.schedule.columns import Columns
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
@@ -62,7 +63,9 @@ class Unit:
     program: Program
     kernels: list[KernelText]
     functions: dict[str, str] = field(default_factory=dict)
-    definitions: list[str] = field(default_factory=list)
+    #: Functions that kernels call, by name, besides the runtime.
+    definitions: dict[str, str] = field(default_factory=dict)
+    routines: dict[str, Routine] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
     entry: str = ""
     header: str = ""
@@ -86,7 +89,8 @@ def profiled(unit: Unit) -> Unit:
 
 def body(unit: Unit) -> str:
     """Everything that is generated, without the runtime."""
-    return "\n".join([*unit.definitions, *unit.tables, *unit.functions.values(), unit.entry])
+    definitions = unit.definitions.values()
+    return "\n".join([*definitions, *unit.tables, *unit.functions.values(), unit.entry])
 
 
 def interface(program: Program) -> str:
@@ -104,9 +108,10 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
     body = _BODIES[type(kernel)](kernel, arguments)
     body = keep_scalar(tidy(split_loops(body)))
     if isinstance(kernel, Product):
-        _, definition = tile_function(kernel)
-        if definition not in unit.definitions:
-            unit.definitions.append(definition)
+        unit.definitions.update((tile_function(kernel),))
+    for routine in routines_of(kernel):
+        unit.routines[routine.name] = routine
+        unit.definitions[routine.name] = _documented(routine)
     function = Function("?", [a.param for a in arguments.list], body)
     text = emit_c.function(function)
     name = by_text.get(text)
@@ -118,6 +123,11 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
         unit.functions[name] = emit_c.function(function)
     passed = [*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], "t"]
     return KernelText(kernel, name, unit.functions[name], f"{name}({', '.join(passed)});")
+
+
+def _documented(routine: Routine) -> str:
+    where = f" ({routine.site})" if routine.site is not None else ""
+    return f"/* {_c_comment(routine.label + where)} */\n{routine.text}\n"
 
 
 def _suffix(kernel: Kernel) -> str:
@@ -223,7 +233,7 @@ def _typed(type: TensorType) -> str:
 
 def source(unit: Unit, runtime: str) -> str:
     """The text of the file, given the text of the runtime's functions that it uses."""
-    parts = [unit.header, runtime, "\n".join(unit.definitions), *unit.tables]
+    parts = [unit.header, runtime, "\n".join(unit.definitions.values()), *unit.tables]
     parts += [*unit.functions.values(), unit.entry]
     return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
 
@@ -288,7 +298,8 @@ def translation_units(
         for group in _balanced(functions, min(count, len(functions))):
             bodies = [re.sub(r"^static void", "void", t, flags=re.M) for t in group]
             declared = [_prototype(t) for t in bodies]
-            defined = [d for d in unit.definitions if _tile_name(d) in "".join(bodies)]
+            called = "".join(bodies)
+            defined = [text for name, text in unit.definitions.items() if name in called]
             own = "\n".join([*defined, *declared, *bodies])
             texts.append((runtime(own) + "\n" + own, flags))
     kernels = [
@@ -314,7 +325,3 @@ def _prototype(function: str) -> str:
     head = re.search(r"^void [^{]*", function, flags=re.M)
     assert head is not None
     return head.group().rstrip() + ";\n"
-
-
-def _tile_name(definition: str) -> str:
-    return definition.split("(")[1].split(",")[0]

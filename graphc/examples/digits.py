@@ -1,4 +1,6 @@
-"""Handwritten digits: a perceptron on scikit-learn's 8 x 8 images, a fifth of them held out."""
+"""Handwritten digits: a perceptron or a convolutional network on scikit-learn's 8 x 8 images, a
+fifth of them held out.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from graphc import Tensor, nn, optim
 from graphc.errors import GraphcError
 
 SIZES = (64, 128, 64, 10)
+CHANNELS = (1, 16, 32, 64)
 BATCH = 64
 
 
@@ -58,34 +61,73 @@ def load(rng: np.random.Generator) -> tuple[Images, Images]:
     return images[order[held_out:]], images[order[:held_out]]
 
 
-def init(rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
+@dataclass(frozen=True)
+class Model:
+    """Fresh parameters, and from them and float32[B,64] the scores of the digits, float32[B,10]."""
+
+    init: Callable[[np.random.Generator], Any]
+    scores: Callable[[Any, Tensor], Tensor]
+
+
+def init_mlp(rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
     weight = nn.initializers.he_normal()
     return [{"w": weight(rng, (m, n)), "b": np.zeros(n, np.float32)} for m, n in pairwise(SIZES)]
 
 
-def scores(params: Any, x: Tensor) -> Tensor:
-    """float32[B,64] -> float32[B,10]."""
+def mlp(params: Any, x: Tensor) -> Tensor:
     for p in params[:-1]:
         x = nn.relu(nn.linear(x, p["w"], p["b"]))
     return nn.linear(x, params[-1]["w"], params[-1]["b"])
 
 
-def loss(params: Any, x: Tensor, y: Tensor) -> Tensor:
-    return gx.mean(nn.softmax_cross_entropy_with_integer_labels(scores(params, x), y))
+def init_cnn(rng: np.random.Generator) -> dict[str, Any]:
+    weight = nn.initializers.he_normal()
+    convolutions = [
+        {"w": weight(rng, (3, 3, m, n)), "b": np.zeros(n, np.float32)}
+        for m, n in pairwise(CHANNELS)
+    ]
+    return {
+        "convolutions": convolutions,
+        "head": {"w": weight(rng, (4 * CHANNELS[-1], 10)), "b": np.zeros(10, np.float32)},
+    }
 
 
-def correct(params: Any, x: Tensor, y: Tensor) -> Tensor:
-    """How many of a batch are recognized, int64[]."""
-    return gx.count_nonzero(gx.argmax(scores(params, x), axis=-1) == y.astype("int64"))
+def cnn(params: Any, x: Tensor) -> Tensor:
+    """3 x 3 convolutions at 8 x 8, 8 x 8 and, between two halvings, 4 x 4 pixels."""
+    first, second, third = params["convolutions"]
+    x = x.reshape(-1, 8, 8, 1)
+    x = _convolved(first, x)
+    x = nn.max_pool2d(_convolved(second, x), 2, layout="NHWC")
+    x = nn.max_pool2d(_convolved(third, x), 2, layout="NHWC")
+    return nn.linear(x.reshape(x.shape[0], -1), params["head"]["w"], params["head"]["b"])
+
+
+def _convolved(p: Any, x: Tensor) -> Tensor:
+    return nn.relu(nn.conv2d(x, p["w"], padding="SAME", layout="NHWC") + p["b"])
+
+
+MODELS = {"mlp": Model(init_mlp, mlp), "cnn": Model(init_cnn, cnn)}
 
 
 def train(
-    epochs: int, seed: int, threads: int | None, watch: Callable[[int, float], None]
+    epochs: int,
+    seed: int,
+    threads: int | None,
+    watch: Callable[[int, float], None],
+    model: str = "mlp",
 ) -> Result:
     """Adam on shuffled batches; `watch(epoch, accuracy)` is told of every epoch's test."""
     rng = np.random.default_rng(seed)
     training, test = load(rng)
     optimizer = optim.adam(optim.cosine_decay_schedule(2e-3, epochs * (len(training) // BATCH)))
+    scores = MODELS[model].scores
+
+    def loss(params: Any, x: Tensor, y: Tensor) -> Tensor:
+        return gx.mean(nn.softmax_cross_entropy_with_integer_labels(scores(params, x), y))
+
+    def correct(params: Any, x: Tensor, y: Tensor) -> Tensor:
+        """How many of a batch are recognized, int64[]."""
+        return gx.count_nonzero(gx.argmax(scores(params, x), axis=-1) == y.astype("int64"))
 
     def step(state: Any, x: Tensor, y: Tensor) -> Any:
         params, opt = state
@@ -93,7 +135,7 @@ def train(
         updates, opt = optimizer.update(grads, opt, params)
         return (optim.apply_updates(params, updates), opt), value
 
-    params = init(rng)
+    params = MODELS[model].init(rng)
     state = params, optimizer.init(params)
     first = training[:BATCH]
     lowered = gx.trace(step, state, first.pixels, first.digits, donate_argnums=0).lower(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphc.dtypes import DType
     from graphc.ir.graph import Value
     from graphc.ir.loops import Stmt
+    from graphc.ir.site import Site
 
 Index = tuple[Expr, ...]
 Reader = Callable[[int, Index], Expr]
@@ -33,6 +34,11 @@ class Strided:
     @classmethod
     def contiguous(cls, shape: tuple[int, ...]) -> Strided:
         return cls(shape, row_major(shape))
+
+    @property
+    def at_start(self) -> Strided:
+        """The same steps from the buffer's first element."""
+        return Strided(self.shape, self.strides)
 
     @property
     def is_contiguous(self) -> bool:
@@ -59,11 +65,26 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class Routine:
+    """A C function with a body of a user's: the text of its definition, whose `name` is made from
+    it, and what the user calls it, where.
+    """
+
+    name: str
+    text: str
+    label: str
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar(Spec):
-    """out[i] = body(in0[i], in1[i], …); all shapes are equal. `cost` is in simple operations."""
+    """out[i] = body(in0[i], in1[i], …); all shapes are equal. `cost` is in simple operations, and
+    `routines` are what the body calls besides the runtime.
+    """
 
     body: Callable[..., Expr]
     cost: int = 1
+    routines: tuple[Routine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +179,15 @@ class Nest(Spec):
         for dtype, count in self.scratch:
             offsets.append(offsets[-1] + -(-count * dtype.itemsize // 64) * 64)
         return tuple(offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Native(Spec):
+    """A routine that is called once, with the addresses of all inputs and then of all results, each
+    contiguous and in row-major order.
+    """
+
+    routine: Routine
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from graphc.ir.spec import Nest
+from graphc.ir.spec import Native, Nest
 from graphc.schedule.kernel import Kernel, Workspace, grain
 
 
 class Single(Kernel):
-    """A node with a loop nest of its own: scatter, sort, scan and the like."""
+    """A node with a loop nest of its own (scatter, sort, scan and the like) or a routine."""
 
     def workers(self, threads: int) -> int:
         spec = self.spec(self.nodes[0])
+        if isinstance(spec, Native):
+            return 1
         if not isinstance(spec, Nest):
             return threads
         return min(threads, max(1, -(-spec.parallel // grain(spec.cost))))

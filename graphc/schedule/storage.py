@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Input, Node, Value
-from graphc.ir.spec import Contract, Pointwise, Scalar, Spec, Strided, Table, View, row_major
+from graphc.ir.spec import (
+    Contract,
+    Native,
+    Pointwise,
+    Scalar,
+    Spec,
+    Strided,
+    Table,
+    View,
+    row_major,
+)
 
 
 class Role(Enum):
@@ -37,7 +47,8 @@ class Storage:
     """Roles of nodes, declarations of how they compute, and places of values.
 
     `layouts` gives for some computed values the order of axes in memory, slowest first; all others
-    are row-major. A view that has no strided form (a reshape of a transposed array) is computed.
+    are row-major. A view that has no strided form (a reshape of a transposed array) is computed,
+    and so is one that lies scattered, where it is read as a whole.
     """
 
     def __init__(self, graph: Graph, layouts: Mapping[Value, tuple[int, ...]] | None = None):
@@ -47,6 +58,7 @@ class Storage:
         self._cost: dict[Node, int] = {}
         layouts = layouts or {}
         self._pinned = _packed(graph)
+        self._whole = _read_as_wholes(graph)
         for node in graph.nodes:
             self._settle(node, layouts)
 
@@ -67,6 +79,9 @@ class Storage:
         if isinstance(spec, View):
             source = self.places.get(node.inputs[0])
             strided = spec.strided(source.strided) if source is not None else None
+            scattered = strided is not None and not strided.at_start.is_contiguous
+            if scattered and node.outputs[0] in self._whole:
+                strided = None
             if source is not None and strided is not None:
                 self.role[node] = Role.VIEW
                 self.places[node.outputs[0]] = Place(source.root, strided)
@@ -74,7 +89,7 @@ class Storage:
             self.spec[node] = _gathering(spec)
         self.role[node] = Role.COMPUTED
         for value in node.outputs:
-            self._own(value, layouts.get(value))
+            self._own(value, None if value in self._whole else layouts.get(value))
 
     def _own(self, value: Value, order: tuple[int, ...] | None) -> None:
         shape = value.shape
@@ -112,14 +127,27 @@ class Storage:
 
 
 def _packed(graph: Graph) -> set[Node]:
-    """What lies behind the operands of products: packing copies memory, so it has to be there."""
+    """What lies behind the operands of products, which packing copies from memory, and behind those
+    of routines, which are given addresses: it has to be there.
+    """
     nodes: set[Node] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
-        if isinstance(node.op.spec(*[v.type for v in node.inputs]), Contract):
+        if isinstance(node.op.spec(*[v.type for v in node.inputs]), (Contract, Native)):
             nodes.update(_behind_views(v) for v in node.inputs)
     return nodes
+
+
+def _read_as_wholes(graph: Graph) -> set[Value]:
+    """What routines read: contiguous arrays."""
+    return {
+        value
+        for node in graph.nodes
+        if not isinstance(node.op, Input)
+        and isinstance(node.op.spec(*[v.type for v in node.inputs]), Native)
+        for value in node.inputs
+    }
 
 
 def _behind_views(value: Value) -> Node:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from graphc.transforms.batching import vmap
 from graphc.transforms.checkpointing import checkpoint
 from graphc.transforms.custom import custom_vjp
+from graphc.transforms.custom_op import custom_op
 from graphc.transforms.derivatives import grad, stop_gradient, value_and_grad
 from graphc.transforms.jacobians import hessian, hvp, jacfwd, jacrev, jvp, vjp
 
 __all__ = [
-    "checkpoint", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp",
+    "checkpoint", "custom_op", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp",
     "stop_gradient", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

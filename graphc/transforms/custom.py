@@ -63,21 +63,10 @@ class CustomVjp(Op):
         return [None] * (self.results + self.saved) + list(found)
 
     def jvp(self, node: Node, *tangents: Value | None) -> Sequence[Value | None]:
-        """The user's rule is linear in the cotangents g, so the tangent is the gradient by g of
-        its inner product with the arguments' tangents.
-        """
-        seeds = [ops.alias(ops.zeros_like(v)) for v in node.outputs]
-        found = self.backward(self._saved(node.inputs), seeds)
         moves = tangents[self.results + self.saved :]
-        products = [
-            ops.sum_all(ops.multiply(c, t))
-            for c, t in zip(found, moves, strict=True)
-            if c is not None and t is not None
-        ]
-        total = ops.add_all(products)
-        if total is None:
-            return [None] * self.results
-        return reverse.grad([total], seeds, [ops.full_like(total, 1)])
+        return transposed(
+            lambda seeds: self.backward(self._saved(node.inputs), seeds), node.outputs, moves
+        )
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         def backward(saved: Sequence[Value], seeds: Sequence[Value]) -> list[Value | None]:
@@ -93,6 +82,27 @@ class CustomVjp(Op):
         op = CustomVjp(self.function, self.results, self.saved, backward)
         results = apply(op, *ops.batch_all(size, inputs, batched))
         return results, (True,) * len(results)
+
+
+def transposed(
+    backward: Callable[[Sequence[Value]], Sequence[Value | None]],
+    outputs: Sequence[Value],
+    tangents: Sequence[Value | None],
+) -> Sequence[Value | None]:
+    """The tangents of results, from a rule that gives the cotangents of arguments for those of the
+    results: it is linear in the cotangents g, so the tangent is the gradient by g of its inner
+    product with the arguments' tangents.
+    """
+    seeds = [ops.alias(ops.zeros_like(v)) for v in outputs]
+    products = [
+        ops.sum_all(ops.multiply(c, t))
+        for c, t in zip(backward(seeds), tangents, strict=True)
+        if c is not None and t is not None
+    ]
+    total = ops.add_all(products)
+    if total is None:
+        return [None] * len(outputs)
+    return reverse.grad([total], seeds, [ops.full_like(total, 1)])
 
 
 class custom_vjp:  # a decorator, named like a function

@@ -79,6 +79,18 @@ def test_digits(graphc: Command) -> None:
     assert run.status == 0 and "accuracy on held-out images" in run.out
 
 
+def test_digits_with_a_model_that_is_not_there(graphc: Command) -> None:
+    run = graphc("train", "digits", "--model", "cn")
+    assert run.status == 1 and "--model is mlp or cnn, got cn" in run.err
+
+
+def test_pinn(graphc: Command) -> None:
+    run = graphc("train", "pinn", "--steps", 4, "--threads", 1, "--json")
+    record = json.loads(run.out)
+    assert run.status == 0 and len(record["losses"]) == 4
+    assert 0.1 < record["error"] < 2 and "relative L2 error" in run.err
+
+
 def test_digits_without_scikit_learn(graphc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "find_spec", lambda name: None)
     run = graphc("train", "digits")

@@ -38,6 +38,18 @@ def test_digits_are_recognized() -> None:
     assert told[-1] == (25, result.accuracy) and len(told) == 25
 
 
+def test_a_convolutional_network_learns_digits() -> None:
+    pytest.importorskip("sklearn")
+    result = digits.train(2, 0, 2, lambda epoch, accuracy: None, "cnn")
+    assert result.accuracy >= 0.85 and result.losses[-1] < 0.5 * result.losses[0]
+
+
+@pytest.mark.slow
+def test_a_convolutional_network_recognizes_digits() -> None:
+    pytest.importorskip("sklearn")
+    assert digits.train(40, 0, 2, lambda epoch, accuracy: None, "cnn").accuracy >= 0.985
+
+
 def test_without_scikit_learn_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
