@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphc.build.machine import Limits
+from graphc.text import html_table, text_table
 
 if TYPE_CHECKING:
     from graphc.stages import KernelInfo
@@ -13,11 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One kernel's time in nanoseconds, over the runs: the least and the median."""
+    """One kernel's time in nanoseconds, over the runs: the least and the median.
+
+    `limit` is the least time that the machine's measured limits allow: that of its floating-point
+    operations or of its bytes, if each moves through memory once. Data that comes from a cache can
+    be faster.
+    """
 
     kernel: KernelInfo
     least: int
     median: int
+    limit: float
 
     @property
     def gflops(self) -> float:
@@ -29,6 +42,37 @@ class KernelTime:
         """10⁹ bytes per second that it has to move at least, at the least time."""
         return self.kernel.bytes / self.least if self.least else 0.0
 
+    @property
+    def of_limit(self) -> float:
+        """The share of the limit that is reached."""
+        return self.limit / self.least if self.least else 0.0
+
+    def record(self) -> dict[str, float]:
+        return {
+            "least": self.least,
+            "median": self.median,
+            "gflops": self.gflops,
+            "gbytes": self.gbytes,
+            "of_limit": self.of_limit,
+        }
+
+
+@dataclass(frozen=True)
+class Line:
+    """All calls of one function: equal kernels share it."""
+
+    kernel: str
+    calls: int
+    nanoseconds: int
+    share: float
+    gflops: float
+    gbytes_per_s: float
+    of_limit: float
+    sources: tuple[str, ...]
+
+
+_HEAD = ("kernel", "calls", "us", "share", "GFLOP/s", "GB/s", "of limit", "lines")
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -36,38 +80,116 @@ class Profile:
 
     rows: tuple[KernelTime, ...]
     runs: int
+    limits: Limits
 
     @property
     def total(self) -> int:
         """Nanoseconds of all kernels, each at its least."""
         return sum(row.least for row in self.rows)
 
-    def by_kernel(self) -> list[tuple[str, int, int, int, int]]:
-        """(function, calls, nanoseconds, flops, bytes) of equal kernels, the longest first."""
-        found: dict[str, list[int]] = {}
+    def by_kernel(self) -> list[Line]:
+        """Equal kernels together, the longest first."""
+        found: dict[str, list[KernelTime]] = {}
         for row in self.rows:
-            sums = found.setdefault(row.kernel.name, [0, 0, 0, 0])
-            parts = (1, row.least, row.kernel.flops, row.kernel.bytes)
-            found[row.kernel.name] = [a + b for a, b in zip(sums, parts, strict=True)]
-        ordered = sorted(found.items(), key=lambda item: -item[1][1])
-        return [(name, sums[0], sums[1], sums[2], sums[3]) for name, sums in ordered]
+            found.setdefault(row.kernel.name, []).append(row)
+        lines = []
+        for name, rows in found.items():
+            time = max(1, sum(r.least for r in rows))
+            lines.append(
+                Line(
+                    name,
+                    len(rows),
+                    sum(r.least for r in rows),
+                    sum(r.least for r in rows) / max(1, self.total),
+                    sum(r.kernel.flops for r in rows) / time,
+                    sum(r.kernel.bytes for r in rows) / time,
+                    sum(r.limit for r in rows) / time,
+                    tuple(dict.fromkeys(s for r in rows for s in r.kernel.sources)),
+                )
+            )
+        return sorted(lines, key=lambda line: -line.nanoseconds)
+
+    def table(self) -> list[tuple[str, ...]]:
+        """`by_kernel` as text, with the sum at the end."""
+        rows = [
+            (
+                line.kernel,
+                str(line.calls),
+                f"{line.nanoseconds / 1e3:.1f}",
+                f"{line.share:.1%}",
+                f"{line.gflops:.1f}",
+                f"{line.gbytes_per_s:.1f}",
+                f"{line.of_limit:.0%}",
+                ", ".join(line.sources[:3]) + (", …" if len(line.sources) > 3 else ""),
+            )
+            for line in self.by_kernel()
+        ]
+        return [*rows, ("all", str(len(self.rows)), f"{self.total / 1e3:.1f}", *[""] * 5)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain data; times are in nanoseconds."""
+        return {
+            "runs": self.runs,
+            "limits": asdict(self.limits),
+            "nanoseconds": self.total,
+            "kernels": [
+                {"name": r.kernel.name, **r.record(), "lines": list(r.kernel.sources)}
+                for r in self.rows
+            ],
+        }
+
+    def to_csv(self) -> str:
+        """A row for each function, under the names of `Line`."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Line.__dataclass_fields__)
+        for line in self.by_kernel():
+            writer.writerow((asdict(line) | {"sources": " ".join(line.sources)}).values())
+        return text.getvalue()
+
+    def to_chrome_trace(self, path: str | Path) -> None:
+        """Writes the kernels one after another in Chrome's trace format, which Perfetto opens."""
+        events: list[dict[str, Any]] = []
+        begin = 0
+        for row in self.rows:
+            events.append(
+                {
+                    "name": row.kernel.name,
+                    "cat": "kernel",
+                    "ph": "X",
+                    "pid": 0,
+                    "tid": 0,
+                    "ts": begin / 1e3,
+                    "dur": row.least / 1e3,
+                    "args": {
+                        **row.record(),
+                        "operators": ", ".join(n.op.name for n in row.kernel.nodes),
+                        "lines": ", ".join(row.kernel.sources),
+                    },
+                }
+            )
+            begin += row.least
+        trace = {"traceEvents": events, "displayTimeUnit": "ns"}
+        Path(path).write_text(json.dumps(trace), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEAD, self.table())
 
     def __str__(self) -> str:
-        lines = [f"{'kernel':32} {'calls':>5} {'us':>9} {'share':>6} {'GFLOP/s':>8} {'GB/s':>7}"]
-        total = max(1, self.total)
-        for name, calls, time, flops, moved in self.by_kernel():
-            lines.append(
-                f"{name:32} {calls:5} {time / 1e3:9.1f} {time / total:6.1%}"
-                f" {flops / max(1, time):8.1f} {moved / max(1, time):7.1f}"
-            )
-        lines.append(f"{'all':32} {len(self.rows):5} {self.total / 1e3:9.1f}")
-        return "\n".join(lines)
+        return text_table(_HEAD, self.table(), right=range(1, 7))
 
 
-def summarize(kernels: Sequence[KernelInfo], times: Sequence[Sequence[int]]) -> Profile:
+def summarize(
+    kernels: Sequence[KernelInfo], times: Sequence[Sequence[int]], limits: Limits
+) -> Profile:
     """A profile from the kernels' times in each run."""
     rows = [
-        KernelTime(kernel, min(of_kernel), int(statistics.median(of_kernel)))
+        KernelTime(
+            kernel,
+            min(of_kernel),
+            int(statistics.median(of_kernel)),
+            max(kernel.flops / limits.gflops, kernel.bytes / limits.gbytes_per_s),
+        )
         for kernel, of_kernel in zip(kernels, zip(*times, strict=True), strict=True)
     ]
-    return Profile(tuple(rows), len(times))
+    return Profile(tuple(rows), len(times), limits)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from graphc import tree
@@ -13,12 +15,16 @@ from graphc.build import cpu
 from graphc.build.library import Library
 from graphc.build.library import Unit as CUnit
 from graphc.build.library import load as load_library
+from graphc.build.machine import Limits
+from graphc.build.machine import limits as measure_limits
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
 from graphc.codegen.routines import at_fault
 from graphc.errors import ArgumentError, CompilerError, MemoryBudgetError
 from graphc.frame import Frame
+from graphc.inspect.page import page
+from graphc.inspect.record import Step, record
 from graphc.ir.graph import Graph, Node
 from graphc.ir.site import located
 from graphc.memory import MemoryReport, byte_count
@@ -26,6 +32,7 @@ from graphc.passes.pipeline import Stage, optimize
 from graphc.profile import Profile, summarize
 from graphc.schedule.program import Program, schedule
 from graphc.schedule.remat import rebuild
+from graphc.text import text_table
 from graphc.trace import Signature, Traced, trace
 
 P = ParamSpec("P")
@@ -84,15 +91,18 @@ def lower(
     if threads is None:
         threads = cpu.cores()
     check_threads(threads)
+    begin = time.perf_counter()
     stages = optimize(traced.graph)
-    stages.append(Stage("rebuild", rebuild(stages[-1].graph)))
+    settled = time.perf_counter()
+    rebuilt = rebuild(stages[-1].graph)
+    stages.append(Stage("rebuild", rebuilt, time.perf_counter() - settled))
     program = schedule(stages[-1].graph, cpu.isa(target), threads)
     if budget is not None and program.plan.peak > budget:
         raise MemoryBudgetError(
             f"memory_budget: {budget} bytes are given, the arena of {traced.signature.name} needs"
             f" {program.plan.peak}"
         )
-    return Lowered(traced, tuple(stages), program, target)
+    return Lowered(traced, tuple(stages), program, target, time.perf_counter() - begin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +113,8 @@ class Lowered(Generic[P, R]):
     stages: tuple[Stage, ...]
     program: Program
     target: str
+    #: How long it took to lower.
+    seconds: float = 0.0
 
     @property
     def signature(self) -> Signature:
@@ -164,13 +176,38 @@ class Lowered(Generic[P, R]):
             for i, k in enumerate(self.kernels)
         ]
         head = ("#", "kernel", "operators", "flops", "bytes", "lines")
-        widths = [max(len(r[c]) for r in (head, *rows)) for c in range(5)]
-        widths[2] = min(widths[2], 60)
-        lines = []
-        for row in (head, *rows):
-            cells = [_shortened(row[c], widths[c]).ljust(widths[c]) for c in range(5)]
-            lines.append("  ".join([*cells, row[5]]).rstrip())
-        return "\n".join(lines) + "\n"
+        return text_table(head, rows, right=(0, 3, 4)) + "\n"
+
+    def record(
+        self, profile: Profile | None = None, pareto: Sequence[tuple[int, int]] = ()
+    ) -> dict[str, Any]:
+        """Everything that is known of the step, as plain data under `inspect/schema.json`.
+
+        `profile` adds the times that `Compiled.profile` measured, `pareto` points (peak bytes,
+        flops computed again) of other plans.
+        """
+        return record(
+            Step(
+                self.signature.name,
+                self.stages,
+                self.program,
+                [(k.name, k.c_text) for k in self.kernels],
+                self.memory,
+                self.target,
+                self.seconds,
+                profile,
+                pareto,
+            )
+        )
+
+    def report(
+        self,
+        path: str | Path,
+        profile: Profile | None = None,
+        pareto: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Writes one HTML file that shows it all: it needs no network and no other file."""
+        Path(path).write_text(page(self.record(profile, pareto)), encoding="utf-8")
 
     def compile(self) -> Compiled[P, R]:
         """Compiles the C (once: the result is kept in the cache) and loads it.
@@ -212,10 +249,6 @@ def _runtime_for(text: str) -> str:
     runtime = select(used(text))
     missing = [line for line in _HEADERS if line not in runtime]
     return "\n".join([*missing, runtime])
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _kernel_info(text: c_unit.KernelText) -> KernelInfo:
@@ -260,16 +293,18 @@ class Compiled(Generic[P, R]):
             raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
         return self._new_frame().bound(args)
 
-    def profile(self, *args: Any, runs: int = 20) -> Profile:
+    def profile(self, *args: Any, runs: int = 20, limits: Limits | None = None) -> Profile:
         """Runs the step with a clock between kernels, in a build of its own: this one carries
-        nothing of it. Donated arrays are left as they are. Raises ArgumentError.
+        nothing of it. Donated arrays are left as they are. `limits` are what the machine can do at
+        most, by default measured now, in about a second. Raises ArgumentError.
         """
         if runs < 1:
             raise ArgumentError(f"profile: at least one run is required, got {runs}")
         lowered = self.lowered
         library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
         frame = Frame(lowered.program, lowered.signature, library)
-        return summarize(lowered.kernels, frame.timed(args, len(lowered.kernels), runs))
+        times = frame.timed(args, len(lowered.kernels), runs)
+        return summarize(lowered.kernels, times, limits or measure_limits(lowered.threads))
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"

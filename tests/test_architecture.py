@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "arguments",
         "frame",
         "functions",
+        "inspect",
         "io",
         "memory",
         "nn",
@@ -32,12 +33,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "random",
         "stages",
         "tensor",
+        "text",
         "trace",
         "transforms",
         "tree",
         "treecode",
     ),
-    ("inspect", "export", "examples", "commands", "cli"),
+    ("export", "examples", "commands", "cli"),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 

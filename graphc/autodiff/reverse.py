@@ -27,6 +27,9 @@ def grad(
         if cotangent is not None and value in moving:
             before = total.get(value)
             total[value] = cotangent if before is None else ops.add(before, cotangent)
+            mark = total[value].node.meta
+            if mark.rule is not None and mark.gradient_of is None and value.index == 0:
+                mark.gradient_of = value.node.meta
 
     for value, seed in zip(outputs, cotangents, strict=True):
         contribute(value, seed)

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
 
 from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
 from graphc.commands.target import TargetArgument, load_target
@@ -30,19 +33,35 @@ def inspect(
         str,
         typer.Option(help="kernels, or a stage of the graph: written, merge, simplify, …"),
     ] = _KERNELS,
+    kernel: Annotated[
+        str | None, typer.Option(help="One kernel, by name or number: formulas and C.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write everything to one HTML file instead.")
+    ] = None,
     threads: ThreadsOption = None,
     compile_target: CompileTarget = "native",
     json: JsonOption = False,
 ) -> None:
-    """Print the kernels of a step, or its graph after a stage of optimization."""
+    """Print the kernels of a step, one of them, or its graph after a stage of optimization.
+
+    With --json and neither --stage nor --kernel: everything that the HTML shows.
+    """
     lowered = load_target(target).lower(threads=threads, target=compile_target)
+    if html is not None:
+        lowered.report(html)
+        typer.echo(f"{html}: {html.stat().st_size / 1e6:.1f} MB")
+        return
+    if kernel is not None:
+        _print_kernels(lowered, kernel, json)
+        return
     graphs = {s.name: s.graph for s in lowered.stages}
     if stage != _KERNELS and stage not in graphs:
         known = ", ".join([_KERNELS, *graphs])
         raise typer.BadParameter(f"there is no stage {stage!r}; there are {known}")
     if stage == _KERNELS:
         if json:
-            print_json(_kernels(lowered))
+            print_json(lowered.record())
         else:
             typer.echo(lowered.as_text(), nl=False)
     elif json:
@@ -51,23 +70,29 @@ def inspect(
         typer.echo(graph_text(graphs[stage]))
 
 
-def _kernels(lowered: Lowered[Any, Any]) -> dict[str, Any]:
-    return {
-        "step": lowered.signature.name,
-        "threads": lowered.threads,
-        "arena_bytes": lowered.memory.peak_bytes,
-        "stages": {s.name: len(s.graph) for s in lowered.stages},
-        "kernels": [
-            {
-                "name": kernel.name,
-                "operators": [node.op.name for node in kernel.nodes],
-                "lines": list(kernel.sources),
-                "flops": kernel.flops,
-                "bytes": kernel.bytes,
-            }
-            for kernel in lowered.kernels
-        ],
-    }
+def _print_kernels(lowered: Lowered[Any, Any], asked: str, json: bool) -> None:
+    """The kernel of a number, or the first one with the name (all with equal C share it)."""
+    names = [kernel.name for kernel in lowered.kernels]
+    if asked not in names and not (asked.isdigit() and int(asked) < len(names)):
+        known = ", ".join(dict.fromkeys(names))
+        raise typer.BadParameter(f"there is no kernel {asked!r}; there are {known}")
+    number = names.index(asked) if asked in names else int(asked)
+    record = lowered.record()
+    row = record["kernels"][number]
+    c_text = record["functions"][row["function"]]["c"]
+    if json:
+        print_json({"name": names[number], **row, "c": c_text})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{names[number]}[/], kernel {number}, {row['phase']}")
+    for formula in row["formulas"]:
+        console.print(Text(f"  {formula}"))
+    for what in ("reads", "writes"):
+        for name, type in row[what]:
+            console.print(Text(f"  {what:6} {name}: {type}"))
+    console.print(f"  {row['flops']:,} flops, {row['bytes']:,} bytes at least")
+    console.print(Text(f"  from {', '.join(lowered.kernels[number].sources)}"))
+    console.print(Syntax(c_text, "c", theme="ansi_dark", background_color="default"))
 
 
 def _graph(graph: Graph) -> dict[str, Any]:

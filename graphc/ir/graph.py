@@ -15,6 +15,7 @@ import numpy as np
 from graphc.dtypes import TensorType
 from graphc.errors import NotDifferentiableError
 from graphc.ir import site as sites
+from graphc.ir.terms import Term
 
 if TYPE_CHECKING:
     import networkx
@@ -77,6 +78,12 @@ class Op:
         parameters: Sequence[Any] = fields(self) if is_dataclass(self) else ()
         return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in parameters)
 
+    def formula(self, *operands: Term) -> Term:
+        """The application in the notation of mathematics, shapes left out: `relu(x @ w + b)`."""
+        parameters = self.attributes()
+        given = [t.text for t in operands]
+        return Term(f"{self.name}({'; '.join(filter(None, [', '.join(given), parameters]))})")
+
 
 class Meta:
     """What is remembered about the origin of a node; passes hand it on unchanged.
@@ -84,10 +91,11 @@ class Meta:
     `rule` is the forward node whose derivative rule made this one (None for the user's own);
     `name` the user's name; `clone` is non-zero on recomputed copies, so that common-subexpression
     elimination does not merge them with their originals; `region` is the number of the checkpointed
-    call inside which the node was made (0: none), whose values are recomputed rather than kept.
+    call inside which the node was made (0: none), whose values are recomputed rather than kept;
+    `gradient_of` marks the gradient by the node that has this origin.
     """
 
-    __slots__ = ("clone", "name", "region", "rule", "site")
+    __slots__ = ("clone", "gradient_of", "name", "region", "rule", "site")
 
     def __init__(
         self,
@@ -96,12 +104,14 @@ class Meta:
         name: str | None = None,
         clone: int = 0,
         region: int = 0,
+        gradient_of: Meta | None = None,
     ):
         self.site = site
         self.rule = rule
         self.name = name
         self.clone = clone
         self.region = region
+        self.gradient_of = gradient_of
 
 
 class Node:
@@ -218,7 +228,9 @@ def apply(op: Op, *inputs: Value) -> tuple[Value, ...]:
     if given is None:
         meta = Meta(sites.here(), region=_origin.region)
     else:
-        meta = Meta(given.site, given.rule, given.name, given.clone, given.region)
+        meta = Meta(
+            given.site, given.rule, given.name, given.clone, given.region, given.gradient_of
+        )
     return Node(op, inputs, types, meta).outputs
 
 

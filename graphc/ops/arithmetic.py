@@ -14,6 +14,7 @@ from graphc.ops.families import Binary, Elementwise, Flat, Function, c_library
 
 class Add(Binary):
     name = "add"
+    symbol = "+"
     numpy = np.add
     kinds = "uif"
     commutative = True
@@ -27,6 +28,7 @@ class Add(Binary):
 
 class Subtract(Binary):
     name = "subtract"
+    symbol = "-"
     numpy = np.subtract
     kinds = "uif"
 
@@ -39,6 +41,7 @@ class Subtract(Binary):
 
 class Multiply(Binary):
     name = "multiply"
+    symbol = "*"
     numpy = np.multiply
     kinds = "uif"
     commutative = True
@@ -52,6 +55,7 @@ class Multiply(Binary):
 
 class Divide(Binary):
     name = "divide"
+    symbol = "/"
     numpy = np.divide
     cost = 4
     domains = ((-3.0, 3.0), (0.5, 3.0))
@@ -72,6 +76,7 @@ class FloorDivide(Function, Binary, Flat):
     """
 
     name = "floor_divide"
+    symbol = "//"
     numpy = np.floor_divide
     kinds = "uif"
     domains = ((-9.0, 9.0), (0.5, 3.0))
@@ -83,6 +88,7 @@ class Remainder(Function, Binary):
     """
 
     name = "remainder"
+    symbol = "%"
     numpy = np.remainder
     kinds = "uif"
     domains = ((-9.0, 9.0), (0.5, 3.0))
@@ -95,6 +101,7 @@ class Remainder(Function, Binary):
 
 class Negative(Elementwise):
     name = "negative"
+    symbol = "-"
     numpy = np.negative
     kinds = "uif"
 

@@ -10,6 +10,7 @@ from graphc.ops.families import Binary, Flat, Function
 
 class BitwiseAnd(Binary, Flat):
     name = "bitwise_and"
+    symbol = "&"
     numpy = np.bitwise_and
     kinds = "bui"
     commutative = True
@@ -20,6 +21,7 @@ class BitwiseAnd(Binary, Flat):
 
 class BitwiseOr(Binary, Flat):
     name = "bitwise_or"
+    symbol = "|"
     numpy = np.bitwise_or
     kinds = "bui"
     commutative = True
@@ -30,6 +32,7 @@ class BitwiseOr(Binary, Flat):
 
 class BitwiseXor(Binary, Flat):
     name = "bitwise_xor"
+    symbol = "^"
     numpy = np.bitwise_xor
     kinds = "bui"
     commutative = True
@@ -42,6 +45,7 @@ class BitwiseInvert(Flat):
     """All bits exchanged; of a bool, its negation."""
 
     name = "bitwise_invert"
+    symbol = "~"
     numpy = np.invert
     kinds = "bui"
 
@@ -55,6 +59,7 @@ class LeftShift(Function, Binary, Flat):
     """x · 2^y, wrapping; 0 for a count that is negative or past the width."""
 
     name = "left_shift"
+    symbol = "<<"
     numpy = np.left_shift
     kinds = "ui"
     cost = 2
@@ -64,6 +69,7 @@ class RightShift(Function, Binary, Flat):
     """x / 2^y rounded down; a count that is negative or past the width leaves the sign alone."""
 
     name = "right_shift"
+    symbol = ">>"
     numpy = np.right_shift
     kinds = "ui"
     cost = 2

@@ -26,6 +26,7 @@ from graphc.ir.expr import cast, const
 from graphc.ir.graph import Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Pointwise, Spec, Table
+from graphc.ir.terms import Term, number
 from graphc.ops.families import Discrete
 from graphc.ops.samples import Refusal, Sample, Source, refuses, special_values
 
@@ -60,6 +61,9 @@ class Constant(Discrete):
             value = const(self.array[()], self.type.dtype)
             return Pointwise(lambda index, read: value, cost=0)
         return Table(self.data)
+
+    def formula(self, *operands: Term) -> Term:
+        return number(self.attributes().removesuffix("."))
 
     def attributes(self) -> str:
         text = np.array2string(self.array, threshold=4, edgeitems=1, separator=", ")

@@ -13,6 +13,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Contract
+from graphc.ir.terms import Term, infix
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 
 
@@ -37,6 +38,9 @@ class Matmul(Op):
     def reference(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.matmul(x, y)
+
+    def formula(self, *operands: Term) -> Term:
+        return infix("@", *operands)
 
     def spec(self, x: TensorType, y: TensorType) -> Contract:
         return Contract()

@@ -12,6 +12,8 @@ from graphc.dtypes import ALL, DType, TensorType, float32, int32
 from graphc.errors import ShapeError
 from graphc.ir.expr import Expr, call, cast, compare, const
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.terms import Term
+from graphc.ir.terms import call as written_call
 from graphc.ops.families import Elementwise, Flat
 from graphc.ops.samples import Refusal, refuses
 
@@ -35,6 +37,9 @@ class AsType(Elementwise):
             return _saturated(x.astype(np.float64), self.dtype.numpy)
         with np.errstate(all="ignore"):
             return x.astype(self.dtype.numpy)
+
+    def formula(self, *operands: Term) -> Term:
+        return written_call(str(self.dtype), *operands)
 
     def expr(self, x: Expr) -> Expr:
         if self.dtype.kind == "b":
@@ -81,6 +86,9 @@ class Identity(Elementwise):
 
     def expr(self, x: Expr) -> Expr:
         return x
+
+    def formula(self, *operands: Term) -> Term:
+        return operands[0]
 
     def flops(self, *types: TensorType) -> int:
         return 0

@@ -15,6 +15,7 @@ from graphc.ir.expr import Expr, call
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Scalar
+from graphc.ir.terms import Term, infix, prefix
 from graphc.ops.samples import (
     EDGE_SHAPES,
     Refusal,
@@ -45,6 +46,8 @@ class Elementwise(Op):
     domains: ClassVar[tuple[tuple[float, float], ...]] = ((-3.0, 3.0),)
     #: The derivative is that of the reference.
     smooth: ClassVar[bool] = True
+    #: The operator as it stands between or before its operands, in Python too.
+    symbol: ClassVar[str] = ""
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         if len(types) != self.arity:
@@ -72,6 +75,13 @@ class Elementwise(Op):
 
     def expr(self, *operands: Expr) -> Expr:
         raise TypeError(f"{type(self).__name__} has no scalar expression")
+
+    def formula(self, *operands: Term) -> Term:
+        if not self.symbol:
+            return super().formula(*operands)
+        if len(operands) == 1:
+            return prefix(self.symbol, *operands)
+        return infix(self.symbol, *operands)
 
     def spec(self, *types: TensorType) -> Scalar:
         return Scalar(self.expr, self.cost)

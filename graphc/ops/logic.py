@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -21,51 +20,50 @@ class Comparison(Binary, Flat):
     """Two operands of any one dtype; the result is bool."""
 
     kinds = "buif"
-    sign: ClassVar[str]
 
     def result(self, operand: TensorType) -> TensorType:
         return operand.with_dtype(bool_)
 
     def expr(self, x: Expr, y: Expr) -> Expr:
-        return compare(self.sign, x, y)
+        return compare(self.symbol, x, y)
 
 
 class Equal(Comparison):
     name = "equal"
     numpy = np.equal
-    sign = "=="
+    symbol = "=="
     commutative = True
 
 
 class NotEqual(Comparison):
     name = "not_equal"
     numpy = np.not_equal
-    sign = "!="
+    symbol = "!="
     commutative = True
 
 
 class Less(Comparison):
     name = "less"
     numpy = np.less
-    sign = "<"
+    symbol = "<"
 
 
 class LessEqual(Comparison):
     name = "less_equal"
     numpy = np.less_equal
-    sign = "<="
+    symbol = "<="
 
 
 class Greater(Comparison):
     name = "greater"
     numpy = np.greater
-    sign = ">"
+    symbol = ">"
 
 
 class GreaterEqual(Comparison):
     name = "greater_equal"
     numpy = np.greater_equal
-    sign = ">="
+    symbol = ">="
 
 
 class LogicalAnd(Binary, Flat):

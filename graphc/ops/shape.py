@@ -16,6 +16,7 @@ from graphc.ir.expr import index as position
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Strided, View, row_major
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
@@ -67,6 +68,9 @@ class Reshape(IndexMap):
                 )
             )
         return (x.with_shape(self.shape),)
+
+    def formula(self, *operands: Term) -> Term:
+        return operands[0]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(self.shape)
@@ -171,6 +175,16 @@ class Permute(IndexMap):
             )
         return (x.with_shape(tuple(x.shape[a] for a in self.axes)),)
 
+    @property
+    def _transposes(self) -> bool:
+        n = len(self.axes)
+        return n > 1 and self.axes == (*range(n - 2), n - 1, n - 2)
+
+    def formula(self, *operands: Term) -> Term:
+        if self._transposes:
+            return Term(f"{operands[0].atom}ᵀ")
+        return super().formula(*operands)
+
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.transpose(x, self.axes)
 
@@ -224,6 +238,9 @@ class Broadcast(IndexMap):
         if not fits or list(self.axes) != sorted(set(self.axes)):
             raise ShapeError(located(f"broadcast_to({x}, {self.shape}): shapes do not broadcast"))
         return (x.with_shape(self.shape),)
+
+    def formula(self, *operands: Term) -> Term:
+        return operands[0]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         spread = [1] * len(self.shape)

@@ -7,6 +7,7 @@ so a node that nothing reads is gone as soon as its last reader is.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -28,10 +29,11 @@ MAX_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Stage:
-    """A graph in the life of a step, and the pass that made it."""
+    """A graph in the life of a step, the pass that made it, and how long that took."""
 
     name: str
     graph: Graph
+    seconds: float = 0.0
 
 
 #: Once, in this order, before all others.
@@ -71,9 +73,10 @@ def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
     stages = [Stage("written", graph)]
     for name, change, certain in _schedule(lambda: stages[-1].graph):
         before = stages[-1].graph
+        begin = time.perf_counter()
         after = change(before)
         if after is not before or certain:
-            stages.append(Stage(name, after))
+            stages.append(Stage(name, after, time.perf_counter() - begin))
             if verify:
                 verify_graph(after)
     if not verify:

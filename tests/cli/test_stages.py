@@ -38,14 +38,29 @@ def test_inspect_prints_a_stage(graphc: Command, model: Path) -> None:
 
 
 def test_inspect_in_json(graphc: Command, model: Path) -> None:
-    kernels = json.loads(graphc("inspect", f"{model}:step", "--json").out)
-    assert kernels["step"] == "train" and kernels["arena_bytes"] > 0
-    assert sum(k["flops"] for k in kernels["kernels"]) >= 3 * 2 * 16 * 8 * 4 * 2 / 3
-    for stage, count in kernels["stages"].items():
+    record = json.loads(graphc("inspect", f"{model}:step", "--json").out)
+    assert record["summary"]["step"] == "train" and record["memory"]["figures"]["peak_bytes"] > 0
+    assert sum(k["flops"] for k in record["kernels"]) >= 3 * 2 * 16 * 8 * 4 * 2 / 3
+    stages = [stage["name"] for stage in record["graph"]["stages"]]
+    for stage, count in zip(stages, record["summary"]["nodes"], strict=True):
         graph = json.loads(graphc("inspect", f"{model}:step", "--stage", stage, "--json").out)
         assert len(graph["nodes"]) == count
         for k, node in enumerate(graph["nodes"]):
             assert all(operand < k for operand, _ in node["operands"])
+
+
+def test_inspect_shows_one_kernel(graphc: Command, model: Path) -> None:
+    first = json.loads(graphc("inspect", f"{model}:step", "--kernel", 0, "--json").out)
+    assert first["formulas"] and f"static void {first['name']}(" in first["c"]
+    run = graphc("inspect", f"{model}:step", "--kernel", first["name"])
+    assert run.status == 0 and first["formulas"][0] in run.out and "static void" in run.out
+    assert graphc("inspect", f"{model}:step", "--kernel", "k99").status == 2
+
+
+def test_inspect_writes_html(graphc: Command, model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert graphc("inspect", f"{model}:step", "--html", page).status == 0
+    assert page.read_text().startswith("<!doctype html>")
 
 
 def test_compile_writes_c_that_a_compiler_accepts(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.build.machine import Limits
 from tests.compiled.test_memory import mlp_step
 
 
@@ -66,7 +67,8 @@ def test_a_budget_that_is_too_small_is_refused():
 def test_the_profile_covers_every_kernel(lowered):
     step, args = lowered
     before = np.array(args[0]["params"]["w1"])
-    profile = step.compile().profile(*args, runs=3)
+    limits = Limits(threads=1, gflops=50, gbytes_per_s=10)
+    profile = step.compile().profile(*args, runs=3, limits=limits)
     assert len(profile.rows) == len(step.kernels)
     assert all(row.least > 0 for row in profile.rows if row.kernel.flops > 10000)
     np.testing.assert_array_equal(before, args[0]["params"]["w1"])

@@ -1,0 +1,90 @@
+/* What the step is, in figures, and what is proved of the plan. */
+function summaryView() {
+  const s = data("summary");
+  const m = data("memory").figures;
+  const box = el("section");
+  const total = s.flops.forward + s.flops.backward + s.flops.update;
+  const kernels = data("kernels");
+  const time = s.runs ? kernels.reduce((sum, k) => sum + k.time.least, 0) / 1e9 : null;
+  box.append(
+    el("div", { className: "cards" },
+      card(count(s.parameters), "parameters"),
+      card(scaled(total, "FLOP"), "floating-point work of one step"),
+      card(`${count(s.kernels)} / ${count(s.functions)}`, "kernels / distinct C functions"),
+      card(bytes(m.peak_bytes), "arena: everything between arguments and results"),
+      card(bytes(m.kept_bytes), "kept from the forward for the backward pass"),
+      time === null
+        ? card(seconds(s.seconds), "from the traced step to its plan")
+        : card(seconds(time), `one step, best of ${s.runs}`),
+    ),
+  );
+  const left = el("div");
+  const right = el("div");
+  box.append(el("div", { className: "columns" }, left, right));
+
+  left.append(el("h2", {}, "Work"));
+  const bars = el("div", { className: "bars" });
+  const most = Math.max(1, ...PHASES.map((p) => s.flops[p]));
+  for (const phase of PHASES) {
+    const bar = el("div", { className: "bar" });
+    bar.style.width = (100 * s.flops[phase]) / most + "%";
+    bar.style.background = `var(--${phase})`;
+    bars.append(el("span", {}, phase), bar, el("span", { className: "soft" }, scaled(s.flops[phase], "FLOP")));
+  }
+  left.append(bars);
+  if (s.flops.backward && s.flops.forward) {
+    const ratio = (s.flops.backward / s.flops.forward).toFixed(2);
+    left.append(el("p", {}, `Backward : forward = ${ratio}. `, el("span", { className: "soft" },
+      "A matrix product has two derivatives, each a product of the same size, so 2 is usual; it is less where an "
+      + "argument needs no gradient, and more where values are computed again.")));
+  }
+  left.append(el("h2", {}, "Made of"));
+  left.append(facts([
+    ["target", `${s.target}, ${s.threads} thread${s.threads === 1 ? "" : "s"}`],
+    ["graph", `${count(s.nodes[0])} nodes as written, ${count(s.nodes.at(-1))} as compiled`],
+    ["C", `${count(s.lines_of_c)} lines in the kernels' functions`],
+    ["lowered in", seconds(s.seconds)],
+    ["bytes moved", `${bytes(s.bytes)} at least, ${(total / Math.max(1, s.bytes)).toFixed(1)} FLOP a byte`],
+  ]));
+
+  right.append(el("h2", {}, "Memory"));
+  const figures = [
+    ["state_bytes", "state, updated in place"], ["input_bytes", "arguments"], ["output_bytes", "results"],
+    ["const_bytes", "constants"], ["peak_bytes", "arena"], ["naive_bytes", "arena, if nothing shared memory"],
+    ["total_bytes", "in all"],
+  ];
+  right.append(facts(figures.filter(([name]) => name in m).map(([name, text]) => [text, bytes(m[name])])));
+  right.append(el("h2", {}, "Certificates"));
+  right.append(el("div", {},
+    certificate(m, "peak_bytes", "max_live_bytes",
+      "Packing: arena over the largest sum of live buffers", "no packing of this order is smaller"),
+    certificate(m, "peak_bytes", "order_lower_bound_bytes",
+      "Order: arena over the least that any order of these kernels needs", "no order is better"),
+    certificate(m, "kept_bytes", "min_cut_bytes",
+      "Kept: bytes kept over the minimum cut between forward and backward", "no choice keeps less")));
+  if (s.runs) box.append(slowest(kernels, time));
+  return box;
+}
+
+function certificate(figures, have, least, what, proof) {
+  if (!(least in figures)) return null;
+  const ratio = figures[least] ? figures[have] / figures[least] : 1;
+  const proved = ratio <= 1.0000001;
+  return el("p", {}, el("b", { className: proved ? "good" : "warn" }, ratio.toFixed(3)), ` ${what}`,
+    el("span", { className: "soft" }, proved ? ` (${proof})` : ` (${bytes(figures[have] - figures[least])} above the bound)`));
+}
+
+function slowest(kernels, time) {
+  const box = el("div", {}, el("h2", {}, "Where the time goes"));
+  const rows = kernels.map((k, i) => [i, k.time.least]).sort((a, b) => b[1] - a[1]).slice(0, 8);
+  const bars = el("div", { className: "bars" });
+  for (const [k, nanoseconds] of rows) {
+    const bar = el("div", { className: "bar" });
+    bar.style.width = (100 * nanoseconds) / rows[0][1] + "%";
+    bar.style.background = `var(--${kernels[k].phase})`;
+    bars.append(link(kernelName(k), () => go("kernels", k)), bar,
+      el("span", { className: "soft" }, `${seconds(nanoseconds / 1e9)}, ${percent(nanoseconds / 1e9 / time)}`));
+  }
+  box.append(bars);
+  return box;
+}

@@ -1,0 +1,99 @@
+"""The memory plan as rows: what lies where in the arena, from when to when, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphc.ir.graph import Meta, Node, Value
+from graphc.schedule.kernel import Kernel
+from graphc.schedule.phases import Phase, phases
+from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
+
+#: What a buffer is for. "saved" lives from the forward to the backward pass.
+CLASSES = ("saved", "forward", "backward", "update", "workspace")
+
+
+def kernel_phases(program: Program) -> list[Phase]:
+    """The phase of a kernel is the latest one of what it computes."""
+    phase = phases(program.graph)
+    order = list(Phase)
+    return [max((phase[n] for n in k.nodes), key=order.index) for k in program.kernels]
+
+
+def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, Any]]:
+    """The arena's buffers, with the kernels (by number) that write and read them."""
+    phase = kernel_phases(program)
+    writers: dict[Buffer, list[int]] = {}
+    readers: dict[Buffer, list[int]] = {}
+    for step, kernel in enumerate(program.kernels):
+        for value in kernel.writes:
+            writers.setdefault(program.buffers[value], []).append(step)
+        for value in kernel.reads:
+            readers.setdefault(program.buffers[value], []).append(step)
+    rows = []
+    for buffer in program.arena_buffers:
+        made, used = writers.get(buffer, []), readers.get(buffer, [])
+        rows.append(
+            {
+                "name": ", ".join(name(v) for v in buffer.values) or "workspace",
+                "type": str(buffer.values[-1].type) if buffer.values else "",
+                "class": _class(buffer, [phase[k] for k in made], [phase[k] for k in used]),
+                "offset": buffer.offset,
+                "bytes": buffer.nbytes,
+                "room": -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT,
+                "first": buffer.first,
+                "last": buffer.last,
+                "writers": made if buffer.values else [buffer.index],
+                "readers": used,
+                "why": _why(buffer, [program.kernels[k] for k in used]),
+            }
+        )
+    return sorted(rows, key=lambda r: (r["offset"], r["first"]))
+
+
+def _class(buffer: Buffer, made: Sequence[Phase], used: Sequence[Phase]) -> str:
+    if buffer.memory is Memory.WORKSPACE:
+        return "workspace"
+    first = made[0] if made else Phase.FORWARD
+    if first is Phase.FORWARD and any(p is not Phase.FORWARD for p in used):
+        return "saved"
+    return first.value
+
+
+def _why(buffer: Buffer, readers: Sequence[Kernel]) -> str:
+    """The operators whose derivatives read a buffer, with the user's lines."""
+    roots = set(buffer.values)
+    asked: dict[str, None] = {}
+    for kernel in readers:
+        for node in kernel.nodes:
+            if node.meta.rule is not None and roots & _roots(kernel, node):
+                rule = node.meta.rule
+                where = f" ({rule.meta.site})" if rule.meta.site else ""
+                asked[f"{rule.op.name}{where}"] = None
+    return ", ".join(asked)
+
+
+def _roots(kernel: Kernel, node: Node) -> set[Value]:
+    places = (kernel.place(v) for v in node.inputs)
+    return {p.root for p in places if p is not None}
+
+
+def mates(program: Program) -> list[int]:
+    """For every kernel the forward kernel beside which it is drawn: itself, or for a derivative the
+    last one that computes an operator of which it is one; the neighbour's where there is none.
+    """
+    phase = kernel_phases(program)
+    step_of: dict[Meta, int] = {}
+    for step, kernel in enumerate(program.kernels):
+        if phase[step] is Phase.FORWARD:
+            step_of.update((n.meta, step) for n in kernel.nodes)
+    found: list[int] = []
+    for step, kernel in enumerate(program.kernels):
+        if phase[step] is Phase.FORWARD:
+            found.append(step)
+            continue
+        rules = [n.meta.rule.meta for n in kernel.nodes if n.meta.rule is not None]
+        steps = [step_of[m] for m in rules if m in step_of]
+        found.append(max(steps, default=found[-1] if found else step))
+    return found

@@ -1,0 +1,133 @@
+"""A lowered step as plain data: what the report shows, and what `graphc inspect --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from graphc.inspect.formulas import formulas
+from graphc.inspect.history import Nodes, history
+from graphc.inspect.plan import CLASSES, buffers, kernel_phases, mates
+from graphc.inspect.sources import Sources
+from graphc.ir.graph import Graph, Input
+from graphc.memory import MemoryReport
+from graphc.passes.pipeline import Stage
+from graphc.profile import Profile
+from graphc.schedule.phases import Phase, phases
+from graphc.schedule.program import Program
+
+#: Raised when a field changes its meaning or goes.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known of a lowered step. `texts` are the kernels' functions: name and C text, in the
+    order in which they run; `seconds` is the time from the traced to the lowered step.
+    """
+
+    name: str
+    stages: Sequence[Stage]
+    program: Program
+    texts: Sequence[tuple[str, str]]
+    memory: MemoryReport
+    target: str
+    seconds: float
+    profile: Profile | None = None
+    pareto: Sequence[tuple[int, int]] = ()
+
+
+def record(step: Step) -> dict[str, Any]:
+    """Everything, as JSON can hold it; `schema.json` beside this file declares it. Nodes, kernels,
+    files and stages are referred to by their places in the lists.
+    """
+    nodes, sources = Nodes(), Sources()
+    graph = history(step.stages, nodes)
+    graph["nodes"]["lines"] = [sources.own_places([n]) for n in nodes.nodes]
+    functions = {name: k for k, name in enumerate(dict.fromkeys(n for n, _ in step.texts))}
+    kernels = _kernels(step, nodes, sources, functions)
+    texts = dict(step.texts)
+    return {
+        "version": VERSION,
+        "summary": _summary(step, kernels),
+        "graph": graph,
+        "files": sources.record(),
+        "functions": [{"name": name, "c": texts[name]} for name in functions],
+        "kernels": kernels,
+        "memory": _memory(step, nodes),
+    }
+
+
+def _kernels(
+    step: Step, nodes: Nodes, sources: Sources, functions: dict[str, int]
+) -> list[dict[str, Any]]:
+    program = step.program
+    phase, mate = kernel_phases(program), mates(program)
+    rows = []
+    for k, kernel in enumerate(program.kernels):
+        work = program.workspaces.get(kernel)
+        rows.append(
+            {
+                "function": functions[step.texts[k][0]],
+                "phase": phase[k].value,
+                "mate": mate[k],
+                "nodes": [nodes.number(n) for n in kernel.nodes],
+                "operators": [n.op.name for n in kernel.nodes],
+                "formulas": formulas(kernel, nodes.value_name),
+                "reads": [[nodes.value_name(v), str(v.type)] for v in kernel.reads],
+                "writes": [[nodes.value_name(v), str(v.type)] for v in kernel.writes],
+                "flops": kernel.flops,
+                "bytes": kernel.bytes,
+                "workspace": 0 if work is None else work.nbytes,
+                "threads": kernel.workers(program.threads),
+                "lines": sources.own_places(kernel.nodes),
+                "calls": sources.places(kernel.nodes),
+                "time": None if step.profile is None else step.profile.rows[k].record(),
+            }
+        )
+    return rows
+
+
+def _summary(step: Step, kernels: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    flops = {phase.value: 0 for phase in Phase}
+    phase_of = phases(step.program.graph)
+    for kernel in step.program.kernels:
+        for node in kernel.nodes:
+            flops[phase_of[node].value] += node.op.flops(*[v.type for v in node.inputs])
+    limits = None if step.profile is None else step.profile.limits
+    return {
+        "step": step.name,
+        "target": step.target,
+        "threads": step.program.threads,
+        "parameters": parameters(step.stages[0].graph),
+        "flops": flops,
+        "bytes": sum(k["bytes"] for k in kernels),
+        "kernels": len(kernels),
+        "functions": len({k["function"] for k in kernels}),
+        "lines_of_c": sum(text.count("\n") for text in dict(step.texts).values()),
+        "nodes": [len(stage.graph) for stage in step.stages],
+        "seconds": step.seconds,
+        "runs": None if step.profile is None else step.profile.runs,
+        "limits": None if limits is None else asdict(limits),
+    }
+
+
+def parameters(graph: Graph) -> int:
+    """Elements of the inputs by which the step takes a gradient."""
+    wanted = {n.meta.gradient_of for n in graph.nodes}
+    return sum(
+        v.type.size for v in graph.inputs if isinstance(v.node.op, Input) and v.node.meta in wanted
+    )
+
+
+def _memory(step: Step, nodes: Nodes) -> dict[str, Any]:
+    report = step.memory.to_dict()
+    figures = {name: value for name, value in report.items() if isinstance(value, int)}
+    return {
+        "figures": figures,
+        "classes": list(CLASSES),
+        "buffers": buffers(step.program, nodes.value_name),
+        "ledger": report["saved"],
+        "pareto": [list(point) for point in step.pareto],
+    }

@@ -1,0 +1,42 @@
+"""Tables as text and as HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Container, Sequence
+
+
+def text_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Container[int] = (),
+    widest: int = 60,
+) -> str:
+    """Aligned columns, those of `right` to the right; longer cells than `widest` are cut, but for
+    the last column's.
+    """
+    last = len(head) - 1
+    widths = [min(widest, max(len(row[c]) for row in (head, *rows))) for c in range(last)]
+    lines = []
+    for row in (head, *rows):
+        cells = [shortened(row[c], widths[c]) for c in range(last)]
+        placed = [
+            cell.rjust(width) if c in right else cell.ljust(width)
+            for c, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append("  ".join([*placed, row[last]]).rstrip())
+    return "\n".join(lines)
+
+
+def shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for notebooks; the cells are text."""
+    body = "".join(_row("td", row) for row in rows)
+    return f"<table><thead>{_row('th', head)}</thead><tbody>{body}</tbody></table>"
+
+
+def _row(kind: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{kind}>{html.escape(c)}</{kind}>' for c in cells)}</tr>"

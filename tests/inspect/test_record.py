@@ -1,0 +1,117 @@
+"""The report's data: complete, consistent with the plan, under its schema."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+
+from graphc.inspect.page import inert, page
+from tests.inspect.subjects import HOSTILE, traced
+
+
+@pytest.fixture(scope="module")
+def lowered() -> Any:
+    return traced().lower(threads=1)
+
+
+@pytest.fixture(scope="module")
+def record(lowered: Any) -> Any:
+    return json.loads(json.dumps(lowered.record()))
+
+
+def test_it_is_what_the_schema_says(record: Any) -> None:
+    schema = json.loads((files("graphc.inspect") / "schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(record)
+
+
+def test_every_stage_holds_its_nodes_once_in_the_picture(lowered: Any, record: Any) -> None:
+    graph = record["graph"]
+    for stage, kept in zip(graph["stages"], lowered.stages, strict=True):
+        if stage["nodes"] is None:
+            continue
+        assert len(stage["nodes"]) == len(kept.graph) == stage["picture"][0]["size"]
+        shown = [m for g in stage["picture"] for m in g["members"] if m >= 0]
+        assert sorted(shown) == sorted(stage["nodes"])
+        inner = [-1 - m for g in stage["picture"] for m in g["members"] if m < 0]
+        assert sorted(inner) == list(range(1, len(stage["picture"])))
+        for group in stage["picture"]:
+            layout = graph["layouts"][group["layout"]]
+            assert len(layout["xy"]) == 2 * len(group["members"]) <= 2 * 36
+
+
+def test_a_loop_shows_its_rounds(record: Any) -> None:
+    labels = [g["label"] for g in record["graph"]["stages"][0]["picture"]]
+    assert {"block", "block (2)", "block (3)", "forward", "backward", "update"} <= set(labels)
+
+
+def test_changes_explain_every_node_that_comes_or_goes(record: Any) -> None:
+    stages = record["graph"]["stages"]
+    before: set[int] = set(stages[0]["nodes"])
+    merged = 0
+    for stage in stages[1:]:
+        if stage["nodes"] is None:
+            continue
+        after, changes = set(stage["nodes"]), stage["changes"]
+        gone = [old for kind in ("merged", "rewritten") for old, _ in changes[kind]]
+        assert sorted(gone + changes["dropped"]) == sorted(before - after)
+        new = {now for _, now in changes["rewritten"]} | set(changes["made"])
+        assert new >= after - before
+        merged += len(changes["merged"])
+        for old, now in changes["merged"]:
+            assert record["graph"]["nodes"]["op"][old] == record["graph"]["nodes"]["op"][now]
+        before = after
+    assert merged > 10
+
+
+def test_kernels_are_told_in_the_users_words(record: Any) -> None:
+    formulas = [line for k in record["kernels"] for line in k["formulas"]]
+    assert any("@ in" in f or "@ state0_in" in f for f in formulas)
+    assert any(f.startswith("d_") for f in formulas)
+    places = {tuple(p) for k in record["kernels"] for p in k["calls"]}
+    (number,) = [k for k, f in enumerate(record["files"]) if f["name"] == "subjects.py"]
+    text = {
+        run["first"] + i: line
+        for run in record["files"][number]["runs"]
+        for i, line in enumerate(run["lines"])
+    }
+    assert any("nn.gelu" in text[line] for f, line in places if f == number)
+
+
+def test_buffers_are_those_of_the_plan(lowered: Any, record: Any) -> None:
+    buffers = record["memory"]["buffers"]
+    assert len(buffers) == len(lowered.memory.allocations)
+    steps = len(record["kernels"])
+    live = [sum(b["room"] for b in buffers if b["first"] <= t < b["last"]) for t in range(steps)]
+    assert max(live) == lowered.memory.max_live_bytes
+    assert max(b["offset"] + b["room"] for b in buffers) == lowered.memory.peak_bytes
+    for b in buffers:
+        assert all(b["first"] <= k < b["last"] for k in b["readers"])
+
+
+def test_flops_are_counted_by_phase(lowered: Any, record: Any) -> None:
+    flops = record["summary"]["flops"]
+    assert sum(flops.values()) == lowered.cost_analysis()["flops"]
+    assert min(flops["forward"], flops["backward"]) > flops["update"] > 0
+    assert record["summary"]["parameters"] == 12 * 16 + 3 * 2 * 16 * 64 + 16 * 5
+
+
+def test_the_page_holds_its_data_and_refers_to_nothing(record: Any) -> None:
+    text = page(record)
+    assert HOSTILE not in text and text.count("</script>") == len(record) + 1
+    assert "http://" not in text and "https://" not in text
+    for name, part in record.items():
+        begin = text.index(f'id="data-{name}">') + len(f'id="data-{name}">')
+        assert json.loads(text[begin : text.index("</script>", begin)]) == part
+    names = record["graph"]["nodes"]["name"]
+    assert HOSTILE in names
+
+
+def test_inert_json_can_begin_no_tag() -> None:
+    assert json.loads(inert({"a": "<b>&\u2028\ud800"})) == {"a": "<b>&\u2028\ud800"}
+    assert not set("<>&") & set(inert([HOSTILE]))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        inert(float("nan"))
