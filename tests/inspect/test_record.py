@@ -95,7 +95,7 @@ def test_buffers_are_those_of_the_plan(lowered: Any, record: Any) -> None:
 def test_flops_are_counted_by_phase(lowered: Any, record: Any) -> None:
     flops = record["summary"]["flops"]
     assert sum(flops.values()) == lowered.cost_analysis()["flops"]
-    assert min(flops["forward"], flops["backward"]) > flops["update"] > 0
+    assert flops["backward"] > flops["forward"] > 100_000 and flops["update"] > 0
     assert record["summary"]["parameters"] == 12 * 16 + 3 * 2 * 16 * 64 + 16 * 5
 
 
