@@ -21,6 +21,9 @@
  * at multiples of GX_CHAIN and adds, or splits one chain anywhere and resumes. */
 enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
 
+/* Where a row's vector number v begins. */
+#define GX_VECTOR_AT(v) ((v) * lanes < last ? (v) * lanes : last)
+
 /* Defines the tile function
  *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
  *               const T *b, int64_t b_step, T *tile, int mode)
@@ -28,12 +31,15 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  * b[i*b_step + c]; `mode` is GX_SET, GX_ACCUMULATE or GX_RESUME. It reads exactly MR rows of a and
  * NR columns of b; tile is best aligned to 64 bytes. Strides are in elements: (1, MR) and NR for
  * operands packed by gx_pack_*, and those of the matrix itself for operands used where they lie. V
- * is T's native vector, NR a multiple of its lanes; FMA(a, b, c) and ADD(a, b) act on vectors. */
+ * is T's native vector, and NR not less than its lanes: where it is no multiple of them, the last
+ * vector of a row overlaps the one before it, and what they share is computed twice alike.
+ * FMA(a, b, c) and ADD(a, b) act on vectors. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
   static inline void name(int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, \
                           const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
-    enum { lanes = sizeof(V) / sizeof(T), vectors = (NR) / lanes, groups = ((MR) + 3) / 4 }; \
-    _Static_assert((NR) % lanes == 0, "NR is a multiple of the native vector's lanes"); \
+    enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
+    enum { last = (NR) - lanes, groups = ((MR) + 3) / 4 }; \
+    _Static_assert(last >= 0, "a row holds at least one native vector"); \
     int64_t done = 0; \
     do { \
       const int64_t end = k - done < GX_CHAIN ? k : done + GX_CHAIN; \
@@ -42,13 +48,13 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       for (int r = 0; r < (MR); r++) { \
         GX_UNROLL \
         for (int v = 0; v < vectors; v++) \
-          acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * (NR) + v * lanes) : (V){0}; \
+          acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * (NR) + GX_VECTOR_AT(v)) : (V){0}; \
       } \
       for (; done < end; done++, a += a_step, b += b_step) { \
         V right[vectors]; \
         GX_UNROLL \
         for (int v = 0; v < vectors; v++) { \
-          right[v] = GX_V(const V, b + v * lanes); \
+          right[v] = GX_V(const V, b + GX_VECTOR_AT(v)); \
           GX_KEEP(right[v]); \
         } \
         const T *group[groups]; \
@@ -66,12 +72,12 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       } \
       GX_UNROLL \
       for (int r = 0; r < (MR); r++) { \
+        T *out = tile + r * (NR); \
         GX_UNROLL \
-        for (int v = 0; v < vectors; v++) { \
-          T *out = tile + r * (NR) + v * lanes; \
-          if (mode == GX_ACCUMULATE) acc[r][v] = ADD(GX_V(V, out), acc[r][v]); \
-          GX_V(V, out) = acc[r][v]; \
-        } \
+        for (int v = 0; mode == GX_ACCUMULATE && v < vectors; v++) \
+          acc[r][v] = ADD(GX_V(V, out + GX_VECTOR_AT(v)), acc[r][v]); \
+        GX_UNROLL \
+        for (int v = 0; v < vectors; v++) GX_V(V, out + GX_VECTOR_AT(v)) = acc[r][v]; \
       } \
       mode = GX_ACCUMULATE; \
     } while (done < k); \

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from graphc.codegen.emit_c import expression
 from graphc.ir.expr import Const, Expr, Load, Select, Var, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Let, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
-from graphc.schedule.kernel import Kernel, PointKernel, reduction_axes, refine
+from graphc.schedule.kernel import Kernel, PointKernel, one_stride, reduction_axes, refine
 from graphc.schedule.storage import Role
 
 #: An expression of more parts than this gets a name of its own.
@@ -130,7 +129,7 @@ class Points:
         """The offset of an access, given its strides over the refined axes."""
         total: Expr = index(0)
         for axis in self.axes:
-            step = self._merged(axis, strides)
+            step = one_stride(strides[axis.first : axis.last], self.dims[axis.first : axis.last])
             if step is not None:
                 total = total + axis.position * step
                 continue
@@ -138,15 +137,6 @@ class Points:
                 if strides[d]:
                     total = total + self.position(d) * strides[d]
         return total + start
-
-    def _merged(self, axis: Axis, strides: Sequence[int]) -> int | None:
-        """The one stride of a loop over several axes, where they lie as one."""
-        dims = self.dims
-        moving = [d for d in range(axis.first, axis.last) if dims[d] > 1]
-        for a, b in pairwise(moving):
-            if strides[a] != strides[b] * dims[b]:
-                return None
-        return strides[moving[-1]] if moving else 0
 
     @property
     def dims(self) -> tuple[int, ...]:

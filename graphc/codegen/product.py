@@ -199,37 +199,44 @@ class _Generator:
 
     def _epilogue(self, body: list[Stmt], row: Expr, start: Expr) -> None:
         """The fused members of every new element of a finished tile."""
-        kernel, points, t = self.kernel, self.points, self.tiling
+        t = self.tiling
         rows = self._extent(body, "rows", row, self.m, t.rows)
+        # The tile may begin before the rows and columns that are new.
+        first = row - start if start is not row else index(0)
+        if self.kernel.is_flat and self.n == t.columns:
+            e = Var(INDEX, self.names.fresh("e"))
+            self._members(body, e, rows * self.n, row * self.n + e, first * self.n + e)
+            return
         r, c = Var(INDEX, self.names.fresh("u")), Var(INDEX, self.names.fresh("v"))
         outer: list[Stmt] = []
         body.append(For(r, index(0), rows, outer))
-        points.enter(outer, [r])
+        self.points.enter(outer, [r])
         i = self._let(outer, "row", row + r)
-        inner: list[Stmt] = []
-        outer.append(For(c, index(0), self.columns, inner))
-        points.enter(inner, [c])
-        batch_axes = self._axes(self.batch)
-        row_axes = self._axes(self.batch * self.m)
-        at = self.column + c
-        points.axes = [Axis(batch_axes, row_axes, i), Axis(row_axes, len(kernel.dims), at)]
-        if batch_axes:
-            points.axes.insert(0, Axis(0, batch_axes, self.unit))
-        # The tile may begin before the rows and columns that are new.
-        down = (row - start if start is not row else index(0)) + r
         shifted = self.first_column is not self.column
         across = (self.column - self.first_column if shifted else index(0)) + c
-        points.define(kernel.product, Load(self.dtype, "tile", down * t.columns + across))
+        self._members(outer, c, self.columns, self.column + c, (first + r) * t.columns + across, i)
+        self.points.leave()
+
+    def _members(
+        self, body: list[Stmt], counter: Var, count: Expr, at: Expr, tile: Expr,
+        row: Expr | None = None,
+    ) -> None:  # fmt: skip
+        """The loop over a row of new elements, or over all of a tile; `at` is the position in the
+        row or in the whole product, `tile` that in the tile.
+        """
+        kernel, points = self.kernel, self.points
+        inner: list[Stmt] = []
+        body.append(For(counter, index(0), count, inner))
+        points.enter(inner, [counter])
+        batch_axes = kernel.axes(self.batch)
+        row_axes = batch_axes if row is None else kernel.axes(self.batch * self.m)
+        points.axes = [Axis(row_axes, len(kernel.dims), at)]
+        if row is not None:
+            points.axes.insert(0, Axis(batch_axes, row_axes, row))
+        if batch_axes:
+            points.axes.insert(0, Axis(0, batch_axes, self.unit))
+        points.define(kernel.product, Load(self.dtype, "tile", tile))
         for node in kernel.nodes[1:]:
             points.member(node)
         inner.extend([store(points, value, points.member(value.node)) for value in kernel.writes])
         points.leave()
-        points.leave()
-
-    def _axes(self, extent: int) -> int:
-        """How many leading refined axes make up an extent."""
-        covered, axis = 1, 0
-        while covered < extent:
-            covered *= self.kernel.dims[axis]
-            axis += 1
-        return axis

@@ -184,6 +184,15 @@ def refine(strided: Strided, dims: Sequence[int]) -> tuple[int, ...]:
     return tuple(strides)
 
 
+def one_stride(strides: Sequence[int], dims: Sequence[int]) -> int | None:
+    """The stride of axes that lie as one: 0 where nothing moves, None where they do not."""
+    moving = [d for d, extent in enumerate(dims) if extent > 1]
+    for a, b in pairwise(moving):
+        if strides[a] != strides[b] * dims[b]:
+            return None
+    return strides[moving[-1]] if moving else 0
+
+
 def roots_read(node: Node, storage: Storage) -> list[Value]:
     """The roots in memory that a node reads, through free values too."""
     return [storage.places[v].root for v in node.inputs if v in storage.places]

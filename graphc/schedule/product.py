@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
-from graphc.ir.graph import Node
-from graphc.schedule.kernel import PointKernel, Workspace
+from graphc.ir.graph import Node, Value
+from graphc.ir.spec import Scalar
+from graphc.schedule.kernel import PointKernel, Workspace, one_stride
 from graphc.schedule.tiles import Tiling, choose_tiling, round_up
 
 #: Multiply-adds that are worth another thread.
@@ -37,6 +38,34 @@ class Product(PointKernel):
         far = left.strides[-1] != 1
         turned = right.strides[-1] != 1
         return choose_tiling(self.isa, self.product.types[0].dtype, self.shape, far, turned)
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether all that an epilogue reads and writes lies as the elements of one product of the
+        batch do, or is one number: then rows and columns are one loop.
+        """
+        first = self.axes(self.shape[0])
+        written = [(v, self.strides(v.node, self.storage.places[v].strided)) for v in self.writes]
+        read = [(root, strides) for n in self.nodes[1:] for root, strides, _ in self.accesses(n)]
+        return all(
+            isinstance(self.spec(n), Scalar) and all(map(self._is_at_hand, n.inputs))
+            for n in self.nodes[1:]
+        ) and all(
+            one_stride(strides[first:], self.dims[first:]) is not None
+            for _, strides in written + read
+        )
+
+    def _is_at_hand(self, value: Value) -> bool:
+        """Whether a value is in memory, made here, or the same everywhere."""
+        return value in self.storage.places or self.storage.is_uniform(value)
+
+    def axes(self, extent: int) -> int:
+        """How many of the leading axes make up an extent."""
+        covered, axis = 1, 0
+        while covered < extent:
+            covered *= self.dims[axis]
+            axis += 1
+        return axis
 
     @property
     def panels(self) -> int:

@@ -50,14 +50,17 @@ def choose_tiling(
     vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
     lanes = max(1, vector_bytes // dtype.itemsize)
     rows, vectors = _tile(max(m, 1), max(n, 1), k, lanes, registers)
-    columns = vectors * lanes
+    # A panel is no wider than the product, but at least one vector.
+    columns = max(lanes, min(n, vectors * lanes))
     packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
     packs = packs or (m > 256 and k > 256)
     is_far = far and m * dtype.itemsize >= 4096 and 512 < k <= CHAIN
-    depth = FAR_DEPTH if is_far else max(1, min(k, CHAIN))
+    once = not packs and m <= 2 * rows
+    depth = FAR_DEPTH if is_far else max(1, k if once else min(k, CHAIN))
     panels = batch * -(-n // columns)
+    fewest = max(UNIT_ROWS, rows) if packs else rows
     blocks = 1
-    while panels * blocks < UNITS and m // (2 * blocks) >= max(UNIT_ROWS, rows):
+    while panels * blocks < UNITS and m // (2 * blocks) >= fewest:
         blocks *= 2
     block = round_up(-(-max(m, 1) // blocks), rows)
     return Tiling(rows, columns, packs, depth, block)
@@ -66,7 +69,7 @@ def choose_tiling(
 def _tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]:
     """Rows, and vectors a row, of the register tile."""
     best, chosen = math.inf, (1, 1)
-    for vectors in range(1, 5):
+    for vectors in range(1, 6):
         for rows in range(1, min(m, 24) + 1):
             if rows * vectors + vectors + 1 > registers:
                 continue
