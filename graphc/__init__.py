@@ -187,6 +187,7 @@ from graphc.stages import Compiled, Jitted, KernelInfo, Lowered, compile, jit
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (
+    Tapped,
     checkpoint,
     custom_op,
     custom_vjp,
@@ -197,6 +198,7 @@ from graphc.transforms import (
     jacrev,
     jvp,
     stop_gradient,
+    tap,
     value_and_grad,
     vjp,
     vmap,

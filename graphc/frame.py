@@ -14,6 +14,7 @@ from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
 from graphc.schedule.program import Program
 from graphc.trace import Signature
+from graphc.transforms.tapping import Tapped, named
 from graphc.treecode import unflattener
 
 
@@ -41,6 +42,9 @@ class Frame:
         made = {j: (1, k) for k, (j, _, _) in enumerate(self.fresh)}
         sources = given | made
         self.result = unflattener(signature.out_tree, [sources[j] for j in sorted(sources)])
+        self.tapped = np.full((len(signature.taps), len(Tapped._fields)), np.nan)
+        if signature.taps:
+            self.outputs[len(signature.results)] = self.ffi.from_buffer(self.tapped)
         count = len(signature.arguments)
         for k, array in enumerate(signature.hidden):
             self.inputs[count + k] = self.ffi.from_buffer(array)
@@ -79,7 +83,11 @@ class Frame:
             return result
 
         bound_step.keeps = (self, alive)  # type: ignore[attr-defined]
+        bound_step.taps = self.taps  # type: ignore[attr-defined]
         return bound_step
+
+    def taps(self) -> dict[str, Tapped]:
+        return named(self.signature.taps, self.tapped)
 
     def timed(self, args: Sequence[Any], kernels: int, runs: int) -> list[list[int]]:
         """Nanoseconds of every kernel in each of some runs of a profiled library, after one that

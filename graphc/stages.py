@@ -34,6 +34,7 @@ from graphc.schedule.program import Program, schedule
 from graphc.schedule.remat import rebuild
 from graphc.text import text_table
 from graphc.trace import Signature, Traced, trace
+from graphc.transforms import Tapped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -287,11 +288,16 @@ class Compiled(Generic[P, R]):
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
         """A callable without arguments over these very arrays: it reads them, updates donated
-        ones in place, and gives the same result arrays every time.
+        ones in place, and gives the same result arrays every time. Its taps are its own.
         """
         if kwargs:
             raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
         return self._new_frame().bound(args)
+
+    def taps(self) -> dict[str, Tapped]:
+        """What each `tap` saw in the last call, by name; NaN before the first."""
+        with self._lock:
+            return self._frame.taps()
 
     def profile(self, *args: Any, runs: int = 20, limits: Limits | None = None) -> Profile:
         """Runs the step with a clock between kernels, in a build of its own: this one carries

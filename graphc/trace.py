@@ -20,6 +20,7 @@ from graphc.functions.promotion import as_value
 from graphc.ir.graph import Graph, Value, new_input
 from graphc.ir.site import located, root
 from graphc.tensor import Tensor
+from graphc.transforms.tapping import tapping, watched
 
 Number: TypeAlias = type[bool] | type[int] | type[float]
 P = ParamSpec("P")
@@ -80,6 +81,7 @@ class Signature:
     The graph's inputs are `arguments` and then `hidden`; its outputs are `results`. `in_tree` is
     the structure of the tuple of arguments that are not static; `static` gives the positions and
     values of those that are. `donated` pairs positions of arguments with positions of results.
+    Where there are taps, of the names `taps`, one more output holds what they measure.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Signature:
     static: tuple[tuple[int, Any], ...]
     hidden: tuple[np.ndarray, ...]
     donated: tuple[tuple[int, int], ...]
+    taps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,8 @@ class Traced(Generic[P, R]):
             for x, leaf in zip(leaves, self.signature.arguments, strict=True)
         ]
         given = dict(zip(self.graph.inputs, [*arrays, *self.signature.hidden], strict=True))
-        return tree.unflatten(self.signature.out_tree, reference.evaluate(self.graph, given))
+        results = self.graph.outputs[: len(self.signature.results)]
+        return tree.unflatten(self.signature.out_tree, reference.evaluate(results, given))
 
     def __repr__(self) -> str:
         return f"<Traced {self.signature.name}: {len(self.graph)} nodes>"
@@ -176,12 +180,13 @@ def trace(
     for value, short in zip(inputs, _short_names(fn, arguments), strict=True):
         value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
-    with capturing() as captured, _garbage_kept():
+    with capturing() as captured, tapping() as marked, _garbage_kept():
         call: Callable[..., R] = fn
         result = call(*[args[k] if k in static else next(symbolic) for k in range(len(args))])
         leaves, out_tree = tree.flatten(result)
         paths = tree.paths(out_tree, "result")
         outputs = [_result(x, path) for x, path in zip(leaves, paths, strict=True)]
+        taps, measured = watched(outputs, marked, (*inputs, *captured.inputs))
     results = tuple(Leaf(p, v.type) for p, v in zip(paths, outputs, strict=True))
     pairs = _donated(args, dynamic, donate, per_argument, result, results)
     signature = Signature(
@@ -194,11 +199,13 @@ def trace(
         tuple((k, args[k]) for k in static),
         tuple(captured.arrays),
         pairs,
+        taps,
     )
+    beside = () if measured is None else (measured,)
     graph = Graph(
         (*inputs, *captured.inputs),
-        tuple(outputs),
-        tuple(leaf.path for leaf in results),
+        (*outputs, *beside),
+        (*(leaf.path for leaf in results), *("taps" for _ in beside)),
         dict(pairs),
     )
     return Traced(graph, signature)

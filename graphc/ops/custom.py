@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType, as_dtype
+from graphc.dtypes import TensorType, as_dtype, float32, float64
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.expr import Expr, call
-from graphc.ir.graph import Op, Value, apply
+from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import Site, located
 from graphc.ir.spec import Native, Routine, Scalar, Spec
+from graphc.ops.samples import Refusal, Sample, Source, refuses
 
 #: What a call costs in simple operations: as much as a function of the runtime.
 _COST = 12
@@ -143,6 +144,66 @@ class CustomOp(Op):
             for column in zip(*rows, strict=True)
         )
         return stacked, (True,) * len(stacked)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for dtype in (float32, float64):
+            for shape in ((), (3, 5), (0, 2)):
+                x = source.floats(shape, dtype)
+                yield Sample(f"elementwise {dtype} {shape}", cls(_square()), (x,), True)
+            rows = source.floats((3, 4), dtype), source.floats((4,), dtype)
+            yield Sample(f"arrays {dtype}", cls(_product()), rows, True)
+        empty = np.zeros((0, 4)), np.zeros(4)
+        yield Sample("no rows", cls(_product()), empty, True)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        wide = replace(_square(), type_rule=lambda x: x.with_shape((9,)))
+        yield refuses(cls(wide), ShapeError, "elementwise means one result", ((3,), float32))
+        vague = replace(_square(), type_rule=lambda x: x.shape)
+        yield refuses(cls(vague), ArgumentError, "type_rule gives", ((3,), float32))
+
+
+def _square() -> Definition:
+    def slope(node: Node, moved: Value | None) -> Sequence[Value | None]:
+        (x,) = node.inputs
+        return (None if moved is None else ops.multiply(ops.multiply(2, x), moved),)
+
+    return Definition("square", None, lambda x: x, np.square, "x0 * x0", True, slope, slope)
+
+
+def _product() -> Definition:
+    """A matrix by a vector."""
+
+    def vjp(node: Node, g: Value) -> Sequence[Value | None]:
+        m, v = node.inputs
+        column = ops.reshape(g, (*g.shape, 1))
+        by_m = ops.multiply(ops.broadcast(g, m.shape, (0,)), ops.broadcast(v, m.shape))
+        return by_m, ops.reshape(ops.matmul(ops.permute(m, (1, 0)), column), v.shape)
+
+    def jvp(node: Node, *tangents: Value | None) -> Sequence[Value | None]:
+        m, v = node.inputs
+        dm, dv = tangents
+        terms = [] if dm is None else [apply(node.op, dm, v)[0]]
+        return (ops.add_all(terms + ([] if dv is None else [apply(node.op, m, dv)[0]])),)
+
+    return Definition(
+        "product",
+        None,
+        lambda m, v: m.with_shape(m.shape[:1]),
+        np.matmul,
+        """
+        for (int64_t i = 0; i < x0_dim0; i++) {
+            y0[i] = 0;
+            for (int64_t k = 0; k < x0_dim1; k++)
+                y0[i] += x0[i * x0_dim1 + k] * x1[k];
+        }
+        """,
+        False,
+        vjp,
+        jvp,
+    )
 
 
 def _example(v: Value, k: int) -> Value:

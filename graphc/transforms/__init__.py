@@ -8,8 +8,9 @@ from graphc.transforms.custom import custom_vjp
 from graphc.transforms.custom_op import custom_op
 from graphc.transforms.derivatives import grad, stop_gradient, value_and_grad
 from graphc.transforms.jacobians import hessian, hvp, jacfwd, jacrev, jvp, vjp
+from graphc.transforms.tapping import Tapped, tap
 
 __all__ = [
-    "checkpoint", "custom_op", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp",
-    "stop_gradient", "value_and_grad", "vjp", "vmap",
+    "Tapped", "checkpoint", "custom_op", "custom_vjp", "grad", "hessian", "hvp", "jacfwd",
+    "jacrev", "jvp", "stop_gradient", "tap", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

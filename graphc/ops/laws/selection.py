@@ -10,11 +10,12 @@ from graphc.ir.graph import Op, Value, apply
 from graphc.ops.convert import Alias, AsType, StopGradient
 from graphc.ops.laws.table import is_filled, law
 from graphc.ops.logic import Equal, LogicalAnd, LogicalNot, LogicalOr, NotEqual, Where
+from graphc.ops.taps import Tap
 
 
-@law(Alias, StopGradient)
+@law(Alias, StopGradient, Tap)
 def marks_of_differentiation(op: Op, x: Value) -> Value | None:
-    """alias(x) = x, stop_gradient(x) = x: derivatives have been taken by now"""
+    """alias(x) = x, stop_gradient(x) = x, tap(x) = x: derivatives have been taken by now"""
     return x
 
 
