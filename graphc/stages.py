@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -21,17 +21,17 @@ from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
 from graphc.codegen.routines import at_fault
-from graphc.errors import ArgumentError, CompilerError, MemoryBudgetError
+from graphc.errors import ArgumentError, CompilerError
 from graphc.frame import Frame
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
-from graphc.ir.graph import Graph, Node
+from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.site import located
-from graphc.memory import MemoryReport, byte_count
-from graphc.passes.pipeline import Stage, optimize
+from graphc.memory import MemoryReport, Saved, byte_count, plans
+from graphc.passes.pipeline import Stage
 from graphc.profile import Profile, summarize
+from graphc.schedule.budget import Plan, Search
 from graphc.schedule.program import Program, schedule
-from graphc.schedule.remat import rebuild
 from graphc.text import text_table
 from graphc.trace import Signature, Traced, trace
 from graphc.transforms import Tapped
@@ -80,30 +80,37 @@ def lower(
     memory_budget: int | str | None = None,
     target: str = "native",
     threads: int | None = None,
+    keep: Sequence[Saved] = (),
+    recompute: Sequence[Saved] = (),
 ) -> Lowered[P, R]:
     """Optimizes a traced step, plans its memory and writes its C; needs no C compiler.
 
     `target`: "native", "generic", "x86-64-v2", "-v3", "-v4" or "aarch64". `threads`: how many
     threads run a step, part of the plan; None means one for each core. The bits of the results do
     not depend on it. `memory_budget` (bytes, or text such as "64MB" or "1GiB") is a limit on the
-    arena. Raises ArgumentError, and MemoryBudgetError where the arena would be larger.
+    arena: what is kept for the backward pass is chosen so that the step fits with the least work
+    done again. `keep` and `recompute` are rows of `memory.saved` of an earlier lowering of this
+    step. Raises ArgumentError, and MemoryBudgetError, which says the smallest budget that works.
     """
     budget = None if memory_budget is None else byte_count(memory_budget)
     if threads is None:
         threads = cpu.cores()
     check_threads(threads)
     begin = time.perf_counter()
-    stages = optimize(traced.graph)
+    optimized, isa = traced.stages[-1].graph, cpu.isa(target)
     settled = time.perf_counter()
-    rebuilt = rebuild(stages[-1].graph)
-    stages.append(Stage("rebuild", rebuilt, time.perf_counter() - settled))
-    program = schedule(stages[-1].graph, cpu.isa(target), threads)
-    if budget is not None and program.plan.peak > budget:
-        raise MemoryBudgetError(
-            f"memory_budget: {budget} bytes are given, the arena of {traced.signature.name} needs"
-            f" {program.plan.peak}"
-        )
-    return Lowered(traced, tuple(stages), program, target, time.perf_counter() - begin)
+    wishes = plans.wishes(optimized, keep, recompute)
+    search = traced.searches.setdefault(
+        (wishes, isa, threads),
+        Search(optimized, wishes, partial(schedule, isa=isa, threads=threads)),
+    )
+    if budget is None:
+        plan = search.plan(wishes)
+    else:
+        plan = plans.within(search, budget, traced.signature.name)
+    end = time.perf_counter()
+    stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled))
+    return Lowered(traced, stages, plan, target, search, end - begin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +119,16 @@ class Lowered(Generic[P, R]):
 
     traced: Traced[P, R]
     stages: tuple[Stage, ...]
-    program: Program
+    plan: Plan
     target: str
+    search: Search
     #: How long it took to lower.
     seconds: float = 0.0
+
+    @property
+    def program(self) -> Program:
+        """Kernels in order, and for every value the memory that holds it."""
+        return self.plan.program
 
     @property
     def signature(self) -> Signature:
@@ -153,8 +166,17 @@ class Lowered(Generic[P, R]):
     @cached_property
     def memory(self) -> MemoryReport:
         """What the step holds when, and what it keeps for the backward pass."""
-        donated = frozenset(i for i, _ in self.signature.donated)
-        return MemoryReport(self.program, donated, len(self.signature.arguments))
+        return MemoryReport(
+            self.program,
+            len(self.signature.arguments),
+            self.search.graph,
+            self._peak_without,
+            lambda: max((k.stack_bytes for k in self.unit.kernels), default=0),
+        )
+
+    def _peak_without(self, value: Value) -> int:
+        """The arena where a value is computed again instead of kept."""
+        return self.search.plan(self.plan.policy.without(value)).peak_bytes
 
     def cost_analysis(self) -> dict[str, float]:
         """Floating-point operations, and bytes moved at least, of one step."""

@@ -7,7 +7,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from graphc.functions.capture import capturing
 from graphc.functions.promotion import as_value
 from graphc.ir.graph import Graph, Value, new_input
 from graphc.ir.site import located, root
+from graphc.passes.pipeline import Stage, optimize
 from graphc.tensor import Tensor
 from graphc.transforms.tapping import tapping, watched
 
@@ -102,6 +104,13 @@ class Traced(Generic[P, R]):
 
     graph: Graph
     signature: Signature
+    #: Plans that were made for other lowerings, by what they were made for.
+    searches: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The graph as written and after each pass; the last one is optimized."""
+        return tuple(optimize(self.graph))
 
     def lower(self, **options: Any) -> Any:
         """Optimized, planned, in C; needs no C compiler. Options: memory_budget, target, threads,

@@ -20,7 +20,7 @@ from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tidy import tidy
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
-from graphc.ir.loops import Function, Stmt
+from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine, Table
 from graphc.schedule.columns import Columns
 from graphc.schedule.kernel import Kernel
@@ -48,12 +48,15 @@ _EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
 
 @dataclass(slots=True)
 class KernelText:
-    """A kernel as C: the function that computes it (shared by equal kernels) and its call."""
+    """A kernel as C: the function that computes it (shared by equal kernels), its call, and the
+    bytes of its local arrays.
+    """
 
     kernel: Kernel
     name: str
     text: str
     call: str
+    stack_bytes: int
 
 
 @dataclass(slots=True)
@@ -122,7 +125,8 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
         function.comment = _comment(kernel, arguments)
         unit.functions[name] = emit_c.function(function)
     passed = [*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], "t"]
-    return KernelText(kernel, name, unit.functions[name], f"{name}({', '.join(passed)});")
+    call = f"{name}({', '.join(passed)});"
+    return KernelText(kernel, name, unit.functions[name], call, local_bytes(body))
 
 
 def _documented(routine: Routine) -> str:

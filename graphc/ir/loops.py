@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.dtypes import DType
@@ -150,3 +151,14 @@ class Function:
     params: list[Param]
     body: list[Stmt]
     comment: list[str] = field(default_factory=list)
+
+
+def local_bytes(body: Sequence[Stmt]) -> int:
+    """The bytes of all local arrays."""
+    total = 0
+    for statement in body:
+        if isinstance(statement, Array):
+            total += statement.size * statement.dtype.itemsize
+        for name in ("body", "otherwise"):
+            total += local_bytes(getattr(statement, name, ()))
+    return total

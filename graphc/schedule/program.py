@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
+from itertools import accumulate
 
 from graphc.ir.graph import Graph, Value
 from graphc.schedule import arena
@@ -66,6 +68,23 @@ class Program:
     @property
     def arena_buffers(self) -> list[Buffer]:
         return _in_arena(self.buffers.values(), self.workspaces.values())
+
+    @cached_property
+    def live_bytes(self) -> list[int]:
+        """Live bytes of the arena at each step, sizes rounded to ALIGNMENT; behind the kernels'
+        steps is one for what is copied back.
+        """
+        change = [0] * (len(self.kernels) + 2)
+        for buffer in self.arena_buffers:
+            size = -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
+            change[buffer.first] += size
+            change[buffer.last] -= size
+        return list(accumulate(change))[:-1]
+
+    @property
+    def peak_step(self) -> int:
+        """The first step at which the most is live."""
+        return self.live_bytes.index(max(self.live_bytes))
 
 
 def schedule(graph: Graph, isa: str, threads: int) -> Program:

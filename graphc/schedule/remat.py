@@ -1,172 +1,209 @@
 """Rematerialization: what is kept from the forward pass, and what is computed again.
 
-A value that the backward pass reads may be kept, or computed again from others that are. Products,
-reductions and whatever else has a loop nest of its own are never repeated here: only elementwise
-work and views, which fuse into their readers. The cheapest set to keep is a minimum cut: every
-value is an edge of as many units as it has bytes, between what cannot be computed again and what
-the backward pass reads. Results of the cut are clones, marked, so that nothing merges them with
-their originals; they compute the same bits.
+A value that the backward pass reads may be kept, or computed again from others that are. The
+cheapest set to keep is a minimum cut (`cut.py`). By default only elementwise work and views are
+repeated, which fuse into their readers; a `Policy` may allow more. Computed again are clones,
+marked, so that nothing merges them with their originals; they compute the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import networkx as nx
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from graphc.ir.graph import Graph, Input, Meta, Node, Value
-from graphc.ir.spec import Pointwise, Scalar, Table, View
+from graphc.ir.spec import Contract, Nest, Pointwise, Scalar, Spec, View
+from graphc.schedule import cut
 from graphc.schedule.phases import Phase, phases
 
-#: Larger regions are cut window by window: a cut takes more than linear time.
-MAX_REGION = 1000
 #: An elementwise operation on one element costs as much as moving this many bytes, per simple
 #: operation: what tips the scales between two cuts of about equal size.
-_BYTES_PER_OPERATION = 1 / 32
+BYTES_PER_OPERATION = 1 / 32
 
 
-def rebuild(graph: Graph) -> Graph:
-    """The same graph, with the fewest bytes kept for the backward pass that need no product or
-    reduction to be repeated.
+@dataclass(frozen=True)
+class Policy:
+    """What may be computed again, and at which price.
+
+    `weight`: the bytes that it is worth to keep for a simple operation less. `repeatable`: nodes
+    with loop nests of their own that may be computed again too. `keep` is kept and `again` computed
+    again, whatever it costs.
     """
-    phase = phases(graph)
-    forward = {n for n, p in phase.items() if p is Phase.FORWARD}
-    wanted = [
-        v for node in graph.nodes if node not in forward for v in node.inputs if v.node in forward
-    ]
-    kept = {v for v in wanted if not _is_repeatable(v.node)}
-    recomputed: set[Node] = set()
-    for region, needs in _regions(wanted, forward):
-        recomputed |= _cut(region, needs, kept)
-    return _cloned(graph, forward, recomputed) if recomputed else graph
+
+    weight: float = BYTES_PER_OPERATION
+    repeatable: frozenset[Node] = frozenset()
+    keep: frozenset[Value] = frozenset()
+    again: frozenset[Value] = frozenset()
+
+    def without(self, *values: Value) -> Policy:
+        """The same with these values computed again too."""
+        return Policy(
+            self.weight,
+            self.repeatable.union(v.node for v in values),
+            self.keep.difference(values),
+            self.again.union(values),
+        )
 
 
-def _is_repeatable(node: Node) -> bool:
-    if isinstance(node.op, Input) or not node.op.pure:
-        return False
-    return isinstance(_spec(node), (Scalar, View, Pointwise))
+@dataclass(frozen=True)
+class Turn:
+    """The forward nodes of a graph, and what the backward pass reads of them, in order."""
+
+    forward: frozenset[Node]
+    wanted: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Turn:
+        forward = frozenset(n for n, p in phases(graph).items() if p is Phase.FORWARD)
+        wanted = dict.fromkeys(
+            v
+            for node in graph.nodes
+            if node not in forward
+            for v in node.inputs
+            if v.node in forward
+        )
+        return cls(forward, tuple(wanted))
 
 
-def _spec(node: Node):
+def checkpointed(graph: Graph, turn: Turn) -> Policy:
+    """The user's own: of what is computed inside of a checkpointed call, what the forward pass
+    reads outside of it is kept, and nothing else.
+    """
+    inside = [n for n in graph.nodes if n.meta.region and n in turn.forward and is_pure(n)]
+    results = {
+        v
+        for n in inside
+        for v in n.outputs
+        if any(u in turn.forward and u.meta.region != n.meta.region for u in graph.uses.get(v, ()))
+    }.union(graph.outputs)
+    values = frozenset(v for n in inside for v in n.outputs)
+    return Policy(
+        repeatable=frozenset(inside), keep=values & results, again=values.difference(results)
+    )
+
+
+def rebuild(graph: Graph, policy: Policy | None = None) -> Graph:
+    """The same graph, with as little kept for the backward pass as a policy allows; by default
+    nothing but checkpointed calls and light work is computed again.
+    """
+    turn = Turn.of(graph)
+    return cloned(graph, turn, choose(graph, turn, policy or checkpointed(graph, turn)))
+
+
+def choose(graph: Graph, turn: Turn, policy: Policy) -> frozenset[Node]:
+    """The forward nodes to compute again."""
+    return frozenset(cut.smallest(turn.wanted, _prices(graph, turn, policy)).again)
+
+
+def least_kept_bytes(graph: Graph) -> int:
+    """The bytes of the least that can be kept where no product and no reduction is repeated."""
+    turn = Turn.of(graph)
+    kept = cut.smallest(turn.wanted, _prices(graph, turn, Policy(weight=0.0))).kept
+    return sum(v.type.nbytes for v in kept if not _is_elsewhere(v, graph))
+
+
+def _is_elsewhere(value: Value, graph: Graph) -> bool:
+    """Whether a value is in memory in any case, before the step or as a result of it."""
+    return is_given(value.node) or value in graph.outputs
+
+
+def is_given(node: Node) -> bool:
+    """An argument or a constant."""
+    return isinstance(node.op, Input) or node.op.literal is not None
+
+
+def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
+    outside = set(graph.outputs)
+    wanted = set(turn.wanted)
+
+    def again(node: Node) -> float | None:
+        if node not in turn.forward or not is_pure(node):
+            return None
+        if any(v in policy.again for v in node.outputs):
+            return 0.0
+        if not (is_light(node) or node in policy.repeatable):
+            return None
+        return policy.weight * work(node)
+
+    def keep(value: Value) -> float | None:
+        if is_given(value.node) or value in outside or value in policy.keep:
+            return 0.0
+        if value in policy.again:
+            return None
+        if value.type.size <= 1 or (value in wanted and again(value.node) is None):
+            return 0.0
+        return None if isinstance(spec_of(value.node), View) else float(value.type.nbytes)
+
+    return cut.Prices(again, keep)
+
+
+def spec_of(node: Node) -> Spec:
     return node.op.spec(*[v.type for v in node.inputs])
 
 
-def _regions(wanted: list[Value], forward: set[Node]) -> Iterator[tuple[set[Node], list[Value]]]:
-    """Connected regions of repeatable nodes behind what is wanted, each with the wanted values
-    that lie in it: cuts of different regions do not interact.
+def is_pure(node: Node) -> bool:
+    return node.op.pure and not isinstance(node.op, Input)
+
+
+def is_light(node: Node) -> bool:
+    """Whether computing a node again costs little more than reading what it is computed from."""
+    return is_pure(node) and isinstance(spec_of(node), (Scalar, View, Pointwise))
+
+
+def work(node: Node) -> int:
+    """Simple operations that computing a node takes."""
+    spec = spec_of(node)
+    if isinstance(spec, View) or all(t.size <= 1 for t in node.types):
+        return 0
+    if isinstance(spec, (Scalar, Pointwise)):
+        return node.types[0].size * spec.cost
+    flops = node.op.flops(*[v.type for v in node.inputs])
+    if isinstance(spec, Contract):
+        return flops
+    loops = spec.parallel * spec.cost if isinstance(spec, Nest) else 0
+    return max(flops, loops, *(v.type.size for v in (*node.inputs, *node.outputs)))
+
+
+def recomputed(graph: Graph) -> Iterable[Node]:
+    """The nodes of a graph that compute something again."""
+    return (node for node in graph.nodes if node.meta.clone)
+
+
+def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
+    """Backward nodes read clones of what is computed again, forward nodes still the originals. A
+    clone is made right before its first reader, so that it lives no longer than it must.
     """
-    parent: dict[Node, Node] = {}
+    if not again:
+        return graph
+    forward = turn.forward
+    new = {v: v for node in graph.nodes if node in forward for v in node.outputs}
+    clones: dict[Value, Value] = {}
 
-    def find(node: Node) -> Node:
-        while parent[node] is not node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
+    def current(value: Value) -> Value:
+        return clones[value] if value.node in again else new[value]
 
-    stack = [v.node for v in wanted if _is_repeatable(v.node)]
-    for node in stack:
-        parent.setdefault(node, node)
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        for value in node.inputs:
-            source = value.node
-            if source in forward and _is_repeatable(source):
-                parent.setdefault(source, source)
-                parent[find(source)] = find(node)
-                if source not in seen:
-                    seen.add(source)
-                    stack.append(source)
-    regions: dict[Node, tuple[set[Node], list[Value]]] = {}
-    for node in sorted(seen, key=lambda n: n.serial):
-        regions.setdefault(find(node), (set(), []))[0].add(node)
-    for value in dict.fromkeys(wanted):
-        if value.node in seen:
-            regions[find(value.node)][1].append(value)
-    for nodes, needs in regions.values():
-        if len(nodes) <= MAX_REGION:
-            yield nodes, needs
-            continue
-        ordered = sorted(nodes, key=lambda n: n.serial)
-        for start in range(0, len(ordered), MAX_REGION):
-            window = set(ordered[start : start + MAX_REGION])
-            within = [v for v in needs if v.node in window]
-            if within:
-                yield window, within
-
-
-def _cut(region: set[Node], needs: list[Value], kept: set[Value]) -> set[Node]:
-    """The nodes of a region to compute again; `kept` are values that are there in any case."""
-    network = nx.DiGraph()
-    for node in sorted(region, key=lambda n: n.serial):
-        value = node.outputs[0]
-        spec = _spec(node)
-        free = isinstance(spec, View) or value.type.size <= 1
-        keep = 0 if value.type.size <= 1 else value.type.nbytes
-        again = 0.0
-        if not free:
-            cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
-            again = value.type.size * cost * _BYTES_PER_OPERATION
-        network.add_edge((node, "in"), (node, "out"), capacity=keep)
-        for source in node.inputs:
-            if source.node in region:
-                # Computing a node again costs something even where its operands are kept.
-                network.add_edge((source.node, "out"), (node, "in"))
-            else:
-                network.add_edge("source", source)
-                network.add_edge(source, (source, "kept"), capacity=_keep(source, kept))
-                network.add_edge((source, "kept"), (node, "in"))
-        if not node.inputs:
-            continue
-        if again:
-            network.add_edge("source", (node, "in"), capacity=again)
-    for value in needs:
-        network.add_edge((value.node, "out"), "sink")
-    if "source" not in network:
-        return set(region)
-    _, (reached, _rest) = nx.minimum_cut(
-        network, "source", "sink", flow_func=nx.algorithms.flow.boykov_kolmogorov
-    )
-    again_nodes: set[Node] = set()
-    stack = [v.node for v in needs]
-    while stack:
-        node = stack.pop()
-        if node in again_nodes or node not in region:
-            continue
-        # Above the cut: kept. A view of what is kept costs nothing.
-        if (node, "in") in reached and not isinstance(_spec(node), View):
-            continue
-        again_nodes.add(node)
-        stack.extend(v.node for v in node.inputs)
-    return again_nodes
-
-
-def _keep(value: Value, kept: set[Value]) -> float:
-    """The cost of keeping what cannot be computed again: nothing if it is there anyway."""
-    node = value.node
-    given = isinstance(node.op, Input) or isinstance(_spec(node), Table)
-    return 0.0 if given or value in kept else float(value.type.nbytes)
-
-
-def _cloned(graph: Graph, forward: set[Node], recomputed: set[Node]) -> Graph:
-    """Backward nodes read clones of recomputed values, forward nodes still the originals."""
-    clones: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in recomputed:
-            inputs = tuple(
-                clones[v.node].outputs[v.index] if v.node in clones else v for v in node.inputs
-            )
-            meta = Meta(node.meta.site, node.meta.rule, node.meta.name, node.meta.clone + 1)
-            clones[node] = Node(node.op, inputs, node.types, meta)
-    new: dict[Value, Value] = {}
     for node in graph.nodes:
         if node in forward:
-            for value in node.outputs:
-                new[value] = value
             continue
-        inputs = tuple(
-            clones[v.node].outputs[v.index] if v.node in clones else new[v] for v in node.inputs
-        )
-        rebuilt = node.with_inputs(inputs)
+        for old in _missing(node, again, clones):
+            meta = Meta(
+                old.meta.site, old.meta.rule, old.meta.name, old.meta.clone + 1, old.meta.region
+            )
+            clone = Node(old.op, tuple(map(current, old.inputs)), old.types, meta)
+            clones.update(zip(old.outputs, clone.outputs, strict=True))
+        rebuilt = node.with_inputs(tuple(map(current, node.inputs)))
         new.update(zip(node.outputs, rebuilt.outputs, strict=True))
     return graph.replace([new[v] for v in graph.outputs])
+
+
+def _missing(node: Node, again: frozenset[Node], clones: dict[Value, Value]) -> list[Node]:
+    """What has to be computed again before a node can be computed, in order."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        for value in stack.pop().inputs:
+            source = value.node
+            if source in again and value not in clones and source not in found:
+                found.add(source)
+                stack.append(source)
+    return sorted(found, key=lambda n: n.serial)

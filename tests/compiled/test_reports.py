@@ -58,7 +58,7 @@ def test_a_budget_that_is_too_small_is_refused():
     traced = gx.trace(lambda x: gx.tanh(x @ x) @ x, x)
     peak = traced.lower(threads=1).memory.peak_bytes
     assert traced.lower(threads=1, memory_budget=peak).memory.peak_bytes == peak
-    with pytest.raises(gx.MemoryBudgetError, match=f"needs {peak}"):
+    with pytest.raises(gx.MemoryBudgetError, match="the smallest arena found for <lambda>"):
         traced.lower(threads=1, memory_budget="1KB")
     with pytest.raises(gx.ArgumentError, match="'a lot'"):
         traced.lower(memory_budget="a lot")

@@ -1,0 +1,200 @@
+"""The activation ledger: what is kept from the forward pass for the backward pass, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from graphc.errors import ArgumentError
+from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.spec import Reduce, View
+from graphc.schedule.kernel import Kernel
+from graphc.schedule.phases import Phase, phases
+from graphc.schedule.program import Memory, Program
+from graphc.schedule.remat import is_light, is_pure, spec_of
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A row of the activation ledger: a value that lives from the forward to the backward pass.
+
+    `rule` says which operators' derivatives asked for it and as what; `kind` is the first of these
+    that holds: "mask" (a bool), "statistic" (computed from reductions alone), "operator output" (it
+    is the result of the operator whose derivative asks), "operator input". `recompute_flops` is the
+    work of computing it again from the other kept values and the arguments.
+    """
+
+    value: str
+    bytes: int
+    producer: str
+    consumers: tuple[str, ...]
+    kind: str
+    rule: str
+    recompute_flops: int
+    #: Where the value stands in the optimized graph: the node's number, and which of its results.
+    place: tuple[int, int]
+    _drop: Callable[[], int] = field(repr=False)
+
+    @cached_property
+    def peak_drop_bytes(self) -> int:
+        """By how much the arena shrinks when this is computed again instead: `recompute=[row]` is
+        planned for it. Negative where its operands then live longer than it did.
+        """
+        return self._drop()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the drop of the peak, which takes a plan."""
+        names = ("value", "bytes", "producer", "consumers", "kind", "rule", "recompute_flops")
+        return {name: getattr(self, name) for name in names} | {"place": list(self.place)}
+
+
+def find(rows: Sequence[Saved], graph: Graph, option: str) -> frozenset[Value]:
+    """The values of an optimized graph that rows of its ledger are about; raises ArgumentError for
+    rows of another step, and for what cannot be computed again.
+    """
+    found = set()
+    for row in rows:
+        if not isinstance(row, Saved):
+            raise ArgumentError(f"{option}: rows of memory.saved are required, got {row!r}")
+        number, index = row.place
+        values = graph.nodes[number].outputs if number < len(graph.nodes) else ()
+        if index >= len(values) or name(values[index]) != row.value:
+            raise ArgumentError(f"{option}: {row.value!r} is a row of another step's ledger")
+        found.add(values[index])
+    return frozenset(found)
+
+
+def kept(program: Program) -> list[tuple[Value, list[Node]]]:
+    """Values in the arena that forward kernels compute and backward ones read, with the readers."""
+    phase = phases(program.graph)
+    readers: dict[Value, list[Node]] = {}
+    for kernel in program.kernels:
+        for node in kernel.nodes:
+            if phase[node] is Phase.FORWARD:
+                continue
+            for root in _roots(kernel, node):
+                if phase[root.node] is Phase.FORWARD and root.node not in kernel.group.level:
+                    readers.setdefault(root, []).append(node)
+    return [
+        (value, nodes)
+        for value, nodes in readers.items()
+        if program.buffers[value].memory is Memory.ARENA
+    ]
+
+
+def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tuple[Saved, ...]:
+    """The ledger, largest first. `drop(value)` plans the step with a value computed again."""
+    found = kept(program)
+    values = {value for value, _ in found}
+    number = {node: k for k, node in enumerate(optimized.nodes)}
+    result = []
+    for value, nodes in found:
+        asked = list(_rules(value, nodes, program.graph))
+        result.append(
+            Saved(
+                name(value),
+                value.type.nbytes,
+                describe(value.node),
+                tuple(dict.fromkeys(describe(n) for n in nodes)),
+                _kind(value, [role for role, _ in asked]),
+                "; ".join(dict.fromkeys(text for _, text in asked)),
+                _recompute_flops(value, values),
+                (number[value.node], value.index),
+                partial(drop, value) if is_pure(value.node) else int,
+            )
+        )
+    return tuple(sorted(result, key=lambda r: (-r.bytes, r.place)))
+
+
+def name(value: Value) -> str:
+    """The user's name of a value where there is one, else its operator; and its type."""
+    meta = value.node.meta
+    return f"{meta.name or value.node.op.name} {value.type}"
+
+
+def describe(node: Node) -> str:
+    where = f" ({node.meta.site})" if node.meta.site is not None else ""
+    return f"{node.op.name}{where}"
+
+
+def _roots(kernel: Kernel, node: Node) -> Iterator[Value]:
+    for value in node.inputs:
+        place = kernel.place(value)
+        if place is not None:
+            yield place.root
+
+
+def _kind(value: Value, roles: Sequence[str]) -> str:
+    if value.dtype.kind == "b":
+        return "mask"
+    if _is_statistic(value):
+        return "statistic"
+    return "operator output" if roles and roles[0] == "output" else "operator input"
+
+
+def _is_statistic(value: Value) -> bool:
+    """Whether a value is the result of reductions, or computed from such element by element."""
+    stack = [value]
+    while stack:
+        node = stack.pop().node
+        if isinstance(node.op, Input):
+            continue
+        if isinstance(spec_of(node), Reduce):
+            return True
+        stack.extend(v for v in node.inputs if is_light(node) and v.type.size == value.type.size)
+    return False
+
+
+def _rules(value: Value, readers: list[Node], graph: Graph) -> Iterator[tuple[str, str]]:
+    """Which derivatives asked for a value, and as what. A reader that computes something again asks
+    on behalf of its own readers.
+    """
+    stack, seen = list(readers), set(readers)
+    while stack:
+        node = stack.pop(0)
+        if node.meta.clone:
+            again = [n for v in node.outputs for n in graph.uses.get(v, ())]
+            stack.extend(n for n in again if n not in seen)
+            seen.update(again)
+            continue
+        rule = node.meta.rule
+        if rule is None:
+            yield "input", f"read by {describe(node)}"
+            continue
+        role = _role(rule, value)
+        yield role, f"{role} of {describe(rule)}"
+
+
+def _role(rule: Node, value: Value) -> str:
+    meta = value.node.meta
+    for k, operand in enumerate(rule.inputs):
+        if any(node.meta is meta for node in _behind_views(operand)):
+            return f"input {k}"
+    if rule.meta is meta:
+        return "output"
+    return "for the derivative"
+
+
+def _behind_views(value: Value) -> Iterator[Node]:
+    """The node of a value, and where that is a view those of what it is a view of."""
+    node = value.node
+    yield node
+    while node.inputs and isinstance(spec_of(node), View):
+        node = node.inputs[0].node
+        yield node
+
+
+def _recompute_flops(value: Value, kept: set[Value]) -> int:
+    """Flops of the nodes between a value and the arguments and other kept values."""
+    total, stack, seen = 0, [value.node], {value.node}
+    while stack:
+        node = stack.pop()
+        total += node.op.flops(*[v.type for v in node.inputs])
+        for source in node.inputs:
+            fresh = source.node not in seen and source not in kept
+            if fresh and not isinstance(source.node.op, Input):
+                seen.add(source.node)
+                stack.append(source.node)
+    return total

@@ -1,0 +1,118 @@
+"""Budgets: obeyed, monotone, refused with the smallest that works; the same bits under any."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphc as gx
+from tests.compiled.checking import assert_bits, check_plan
+from tests.memory.steps import chain, some_step
+
+
+def check_curve(choices) -> None:
+    """Each plan needs less memory and no less work than the one before; light work is free."""
+    free = choices[0].recompute_flops
+    for before, after in pairwise(choices):
+        assert after.peak_bytes < before.peak_bytes
+        assert max(after.recompute_flops, free) >= max(before.recompute_flops, free)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_budget_of_the_curve_is_obeyed_with_equal_bits(seed):
+    traced, args = some_step(seed)
+    choices = gx.memory.pareto(traced, threads=1)
+    check_curve(choices)
+    want = traced.lower(threads=1).compile()(*args)
+    for choice in (choices[len(choices) // 2], choices[-1]):
+        lowered = traced.lower(threads=2, memory_budget=choice.peak_bytes)
+        assert lowered.memory.peak_bytes <= choice.peak_bytes
+        check_plan(lowered)
+        assert_bits(lowered.compile()(*args), want)
+
+
+def test_a_deep_chain_needs_much_less():
+    traced = chain(24)
+    choices = gx.memory.pareto(traced, threads=1)
+    check_curve(choices)
+    assert choices[-1].peak_bytes < 0.55 * choices[0].peak_bytes
+    assert len(choices) >= 4
+
+
+def test_between_two_plans_the_smaller_one_is_taken():
+    traced = chain(12)
+    choices = gx.memory.pareto(traced, threads=1)
+    for larger, smaller in pairwise(choices):
+        middle = (larger.peak_bytes + smaller.peak_bytes) // 2
+        lowered = traced.lower(threads=1, memory_budget=middle)
+        assert lowered.memory.peak_bytes == smaller.peak_bytes
+    plenty = traced.lower(threads=1, memory_budget="1GiB")
+    assert plenty.memory.peak_bytes == traced.lower(threads=1).memory.peak_bytes
+
+
+def test_what_is_refused_says_what_works():
+    traced = chain(10)
+    with pytest.raises(gx.MemoryBudgetError, match="100 bytes are given") as caught:
+        traced.lower(threads=1, memory_budget=100)
+    smallest = caught.value.smallest_bytes
+    assert smallest is not None
+    assert traced.lower(threads=1, memory_budget=smallest).memory.peak_bytes == smallest
+    with pytest.raises(gx.MemoryBudgetError):
+        traced.lower(threads=1, memory_budget=smallest - 1)
+
+
+def test_a_checkpointed_call_keeps_its_inputs_and_result():
+    def step(weights, x, mark):
+        def layer(h, a, b):
+            return gx.tanh(gx.tanh(h @ a) @ b)
+
+        inner = gx.checkpoint(layer) if mark else layer
+        h = x
+        for a, b in weights:
+            h = inner(h, a, b)
+        return gx.grad(gx.mean(h * h), weights)
+
+    weights = [(gx.spec((32, 32)), gx.spec((32, 32))) for _ in range(6)]
+    plain, marked = (
+        gx.trace(step, weights, gx.spec((64, 32)), mark, static_argnums=2).lower(threads=1).memory
+        for mark in (False, True)
+    )
+    size = 64 * 32 * 4
+    assert plain.kept_bytes >= 11 * size
+    assert marked.kept_bytes <= 6 * size
+    assert marked.peak_bytes < plain.peak_bytes
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.0, 1.2))
+def test_random_graphs_and_budgets(seed, share):
+    traced, _ = some_step(seed)
+    obeyed_or_refused(traced, share)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(seed=st.integers(0, 10**9), share=st.floats(0.0, 1.2))
+def test_a_thousand_random_graphs_and_budgets(seed, share):
+    traced, _ = some_step(seed)
+    obeyed_or_refused(traced, share)
+
+
+def obeyed_or_refused(traced, share) -> None:
+    choices = gx.memory.pareto(traced, threads=1)
+    check_curve(choices)
+    budget = int(share * choices[0].peak_bytes)
+    if budget < choices[-1].peak_bytes:
+        with pytest.raises(gx.MemoryBudgetError) as caught:
+            traced.lower(threads=1, memory_budget=budget)
+        assert caught.value.smallest_bytes == choices[-1].peak_bytes
+    else:
+        lowered = traced.lower(threads=1, memory_budget=budget)
+        check_plan(lowered)
+        assert lowered.memory.peak_bytes <= budget
+        assert lowered.memory.peak_bytes == next(
+            c.peak_bytes for c in choices if c.peak_bytes <= budget
+        )
