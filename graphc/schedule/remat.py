@@ -187,7 +187,12 @@ def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
             continue
         for old in _missing(node, again, clones):
             meta = Meta(
-                old.meta.site, old.meta.rule, old.meta.name, old.meta.clone + 1, old.meta.region
+                old.meta.site,
+                old.meta.rule,
+                old.meta.name,
+                old.meta.clone + 1,
+                old.meta.region,
+                old.meta.gradient_of,
             )
             clone = Node(old.op, tuple(map(current, old.inputs)), old.types, meta)
             clones.update(zip(old.outputs, clone.outputs, strict=True))

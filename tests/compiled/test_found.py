@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.schedule import remat
+from graphc.schedule import cut
 from tests.compiled.checking import assert_same, check, compiled
 from tests.fuzz.knobs import turned
 
@@ -19,7 +19,7 @@ def normal(*shape: int, dtype: str = "float64") -> np.ndarray:
 def test_a_window_of_a_large_region_from_which_nothing_is_read(monkeypatch):
     """Regions are cut window by window; one without a value that the backward pass reads has no
     sink."""
-    monkeypatch.setattr(remat, "MAX_REGION", 2)
+    monkeypatch.setattr(cut, "MAX_REGION", 2)
 
     def fn(x):
         y = x
