@@ -14,11 +14,11 @@
 
 /* Defines `void name(const T *keys, int64_t n, int descending, int64_t *order, int64_t *spare)`:
  * order[0..n) becomes the positions of keys[0..n) in ascending or descending order. Equal keys stay
- * in their order; NaNs come last, in their order too. `spare` holds n elements. BEFORE(a, b) says
+ * in their order; NaN is the greatest. `spare` holds n elements. BEFORE(a, b) says
  * whether key a must stand before key b. */
 #define GX_ARGSORT(name, T) \
   static inline int name##_before(T a, T b, int descending) { \
-    if (b != b) return a == a; \
+    if (a != a || b != b) return descending ? b == b : a == a; \
     return descending ? a > b : a < b; \
   } \
 \

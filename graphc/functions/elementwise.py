@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc import ops
-from graphc.dtypes import DType, as_dtype, float32
+from graphc.dtypes import DType, as_dtype, bool_, float32
 from graphc.functions.promotion import as_tensor, as_value, broadcast, operands, promoted
 from graphc.ir.graph import Value
 from graphc.tensor import Tensor
@@ -25,6 +25,30 @@ def _unary(
         if type(x) is Tensor:
             return Tensor(constructor(x.value))
         return Tensor(constructor(as_value(x, integers if type(x) is int else None)))
+
+    return _named(function, constructor.__name__, doc)
+
+
+def _rounding(constructor: Callable[[Value], Value], doc: str) -> Callable[[Any], Tensor]:
+    """A function to whole numbers, which integers are."""
+
+    def function(x: Any, /) -> Tensor:
+        value = as_value(x)
+        return Tensor(value if value.dtype.is_integer else constructor(value))
+
+    return _named(function, constructor.__name__, doc)
+
+
+def _finiteness(
+    constructor: Callable[[Value], Value], of_integers: bool, doc: str
+) -> Callable[[Any], Tensor]:
+    """A question about floats whose answer is known for integers."""
+
+    def function(x: Any, /) -> Tensor:
+        value = as_value(x)
+        if value.dtype.is_integer:
+            return Tensor(ops.full(value.shape, of_integers, bool_))
+        return Tensor(constructor(value))
 
     return _named(function, constructor.__name__, doc)
 
@@ -110,13 +134,13 @@ erfc = _unary(ops.erfc, "1 - erf(x), accurate for large x.")
 lgamma = _unary(ops.lgamma, "log |Γ(x)|.")
 digamma = _unary(ops.digamma, "The derivative of lgamma.")
 signbit = _unary(ops.signbit, "Whether the sign bit is set: true for -0.0.")
-floor = _unary(ops.floor, "The largest whole number that is not above x.", None)
-ceil = _unary(ops.ceil, "The smallest whole number that is not below x.", None)
-round = _unary(ops.round, "The nearest whole number, of two the even one.", None)
-trunc = _unary(ops.trunc, "The whole part: rounding toward 0.", None)
-isnan = _unary(ops.isnan, "Whether x is not a number.")
-isinf = _unary(ops.isinf, "Whether x is an infinity.")
-isfinite = _unary(ops.isfinite, "Whether x is neither infinite nor NaN.")
+floor = _rounding(ops.floor, "The largest whole number that is not above x.")
+ceil = _rounding(ops.ceil, "The smallest whole number that is not below x.")
+round = _rounding(ops.round, "The nearest whole number, of two the even one.")
+trunc = _rounding(ops.trunc, "The whole part: rounding toward 0.")
+isnan = _finiteness(ops.isnan, False, "Whether x is not a number.")
+isinf = _finiteness(ops.isinf, False, "Whether x is an infinity.")
+isfinite = _finiteness(ops.isfinite, True, "Whether x is neither infinite nor NaN.")
 
 
 def positive(x: Any, /) -> Tensor:
@@ -167,7 +191,7 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     return Tensor(ops.where(*values))
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; None is no limit. NaN stays NaN."""
     result = as_tensor(x)
     if min is not None:
@@ -175,7 +199,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     return result if max is None else minimum(result, max)
 
 
-def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Tensor:
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
     """Conversion to another dtype: float to integer truncates and saturates, NaN gives 0."""
     value, wanted = as_value(x), as_dtype(dtype)
     return Tensor(ops.astype(value, wanted))

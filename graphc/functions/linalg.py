@@ -83,11 +83,18 @@ def _diagonal(x: Value, offset: int) -> Value:
     return ops.slice(flat, starts, (*lead, length), steps)
 
 
-def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
-    """The lower (or upper) triangular factor of positive definite matrices: x = L·Lᵀ. Only the
-    lower triangle of x is read; where x is not positive definite the factor is NaN.
+def cholesky(x: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -> Tensor:
+    """The lower (or upper) triangular factor of positive definite matrices: x = L·Lᵀ; where x is
+    not positive definite the factor is NaN.
+
+    Factorized is the symmetric part (x + xᵀ)/2, so that the gradient is symmetric too, as in JAX
+    and PyTorch. Without `symmetrize_input` the lower triangle of x alone is read and receives the
+    whole gradient.
     """
-    factor = Tensor(ops.cholesky(_square(x, "cholesky")))
+    value = _square(x, "cholesky")
+    if symmetrize_input:
+        value = ops.multiply(0.5, ops.add(value, ops.transpose(value)))
+    factor = Tensor(ops.cholesky(value))
     return matrix_transpose(factor) if upper else factor
 
 

@@ -17,19 +17,25 @@ from graphc.tensor import Tensor
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The elements along `axis` in order; NaNs come last in both directions."""
+    """The elements along `axis` in order; NaN is the greatest: last when ascending, first when
+    descending. Equal elements keep their order.
+    """
     value = as_value(x)
     return Tensor(ops.sort(value, one_axis(axis, len(value.shape), "sort"), descending))
 
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The positions (int64) that sort x along `axis`; equal elements keep their order."""
+    """The positions (int64) that sort x along `axis`; equal elements keep their order, NaN is the
+    greatest.
+    """
     value = as_value(x)
     return Tensor(ops.argsort(value, one_axis(axis, len(value.shape), "argsort"), descending))
 
 
 def top_k(x: Any, k: int, /, *, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """The k largest elements along `axis` in descending order, and their positions (int64)."""
+    """The k largest elements along `axis` in descending order, and their positions (int64); NaN is
+    the greatest, as in `sort`.
+    """
     value = as_value(x)
     a = one_axis(axis, len(value.shape), "top_k")
     if not 0 <= k <= value.shape[a]:

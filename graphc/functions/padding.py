@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import int64
+from graphc.dtypes import bool_, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.functions.promotion import WEAK, as_value, promote, scalar
 from graphc.ir.graph import Value
@@ -21,23 +21,40 @@ _MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
     """x with more elements before and after along each axis. `pad_width` is a number, a pair
     (before, after), or a pair per axis; modes are NumPy's constant, edge, reflect, symmetric and
-    wrap.
+    wrap. `constant_values` is a number or 0-d tensor, or has the forms of `pad_width`.
     """
     value = as_value(x)
     widths = _widths(pad_width, len(value.shape))
     if mode not in _MODES:
         raise ShapeError(located(f"pad: mode is one of {', '.join(_MODES)}, got {mode!r}"))
     if mode == "constant":
-        fill = constant_values
-        number = scalar(fill, value.dtype) if isinstance(fill, WEAK) else as_value(fill)
-        promote(value.dtype, number.dtype, "pad")
-        shape = tuple(b + n + a for n, (b, a) in zip(value.shape, widths, strict=True))
-        starts = tuple(b for b, _ in widths)
-        return Tensor(ops.pad(value, ops.astype(number, value.dtype), shape, starts))
+        return Tensor(_filled(value, widths, constant_values))
     for axis, (before, after) in enumerate(widths):
         if before or after:
             value = _extended(value, axis, before, after, mode)
     return Tensor(value)
+
+
+def _filled(x: Value, widths: Sequence[tuple[int, int]], fill: Any) -> Value:
+    """With constants around it: one everywhere, or a pair per axis, where later axes take the
+    corners.
+    """
+    if isinstance(fill, (tuple, list)):
+        pairs = np.broadcast_to(np.asarray(fill), (len(widths), 2))
+        none = [(0, 0)] * len(widths)
+        for axis, (before, after) in enumerate(widths):
+            rest = none[axis + 1 :]
+            first, last = pairs[axis]
+            x = _filled(x, [*none[:axis], (before, 0), *rest], first)
+            x = _filled(x, [*none[:axis], (0, after), *rest], last)
+        return x
+    if x.dtype is bool_ and isinstance(fill, (int, np.integer)):
+        # 0 is the default, and means false among truth values.
+        fill = bool(fill)
+    number = scalar(fill, x.dtype) if isinstance(fill, WEAK) else as_value(fill)
+    promote(x.dtype, number.dtype, "pad")
+    shape = tuple(b + n + a for n, (b, a) in zip(x.shape, widths, strict=True))
+    return ops.pad(x, ops.astype(number, x.dtype), shape, tuple(b for b, _ in widths))
 
 
 def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:

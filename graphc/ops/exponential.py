@@ -36,7 +36,8 @@ class Expm1(Function):
     numpy = np.expm1
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        return ops.multiply(g, ops.add(node.outputs[0], 1))
+        # Not the result plus 1, of which nothing is left far below 0.
+        return ops.multiply(g, ops.exp(node.inputs[0]))
 
 
 class Log(Function):

@@ -76,8 +76,11 @@ class Pow(Function, Binary):
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         x, y = node.inputs
         if operand == 0:
-            lowered = ops.multiply(y, ops.pow(x, ops.subtract(y, 1)))
-            zero = ops.zeros_like(y)
-            return ops.multiply(g, ops.where(ops.equal(y, zero), zero, lowered))
+            # x⁰ is 1 for every x, also for 0 and NaN; elsewhere the slope y·xʸ⁻¹ is kept at y = 0,
+            # because its own derivative by y is not zero there.
+            zero, one = ops.zeros_like(x), ops.full_like(x, 1)
+            finite = ops.isfinite(ops.reciprocal(x))
+            base = ops.where(ops.logical_or(finite, ops.not_equal(y, zero)), x, one)
+            return ops.multiply(g, ops.multiply(y, ops.pow(base, ops.subtract(y, 1))))
         base = ops.where(ops.equal(x, ops.zeros_like(x)), ops.full_like(x, 1), x)
         return ops.multiply(g, ops.multiply(node.outputs[0], ops.log(base)))

@@ -148,8 +148,8 @@ class ScatterSet(Linear, ScatterOp):
 
 
 class ScatterMultiply(ScatterOp):
-    """The derivative by an update is the product of all others at its position, right where one
-    factor is zero; second derivatives by two factors that are both zero are taken as zero.
+    """The derivative by an update is the product of all others at its position, to second order
+    right where factors are zero; third derivatives by three zeros at one place are taken as zero.
     """
 
     name = "scatter_multiply"
@@ -169,10 +169,14 @@ class ScatterMultiply(ScatterOp):
         vanishing = ops.where(vanishes, updates, one)
         ones = ops.full_like(x, 1)
         vanished = self.at_updates(apply(self, ones, vanishing, *indices)[0], indices)
-        alone = ops.equal(self.at_updates(count, indices), one)
+        zeros = self.at_updates(count, indices)
+        # Of two factors that vanish each has the other, the sum of both without itself, as factor.
+        absent = self.added(ops.zeros_like(x), ops.where(vanishes, updates, zero), indices)
+        other = ops.subtract(self.at_updates(absent, indices), updates)
+        paired = ops.where(ops.equal(zeros, ops.full_like(zeros, 2)), other, zero)
         return ops.where(
             vanishes,
-            ops.where(alone, product, zero),
+            ops.multiply(product, ops.where(ops.equal(zeros, one), one, paired)),
             ops.multiply(ops.divide(product, factors), vanished),
         )
 

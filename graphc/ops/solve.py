@@ -137,11 +137,112 @@ def slogdet(a: Value) -> tuple[Value, Value]:
     return sign, ops.sum(ops.log(ops.abs(pivot)), (last,))
 
 
+@dataclass(frozen=True)
+class Det(MatrixOp):
+    """The determinants [b…]. The derivative is the matrix of cofactors, to any order right also
+    where the rank is one less than full, and 0 where it is smaller still.
+    """
+
+    name = "det"
+
+    def infer(self, a: TensorType) -> tuple[TensorType, ...]:
+        self.check(a, f"det({a})")
+        return (a.with_shape(a.shape[:-2]),)
+
+    def reference(self, a: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.asarray(np.linalg.det(a.astype(np.float64))).astype(a.dtype)
+
+    def flops(self, a: TensorType) -> int:
+        return 2 * a.size * a.shape[-1] // 3
+
+    def spec(self, a: TensorType) -> Expand:
+        return Expand(self._expanded)
+
+    def _expanded(self, a: Value) -> Sequence[Value]:
+        packed, pivots, _ = ops.lu(a)
+        pivot = diagonal(packed)
+        return (ops.multiply(_parity(pivots, a), ops.prod(pivot, (len(pivot.shape) - 1,))),)
+
+    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
+        cofactors = _cofactors(node.inputs[0], node.outputs[0])
+        return (ops.multiply(_over(g, cofactors), cofactors),)
+
+    def jvp(self, node: Node, t: Value | None) -> Sequence[Value | None]:
+        if t is None:
+            return (None,)
+        moved = ops.multiply(t, _cofactors(node.inputs[0], node.outputs[0]))
+        last = len(t.shape) - 1
+        return (ops.sum(moved, (last - 1, last)),)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        source = Source(cls.name)
+        for shape in ((3, 3), (2, 4, 4), (1, 1), (0, 0), (0, 2, 2), (37, 37)):
+            for dtype in (float32, float64):
+                matrix = _well_conditioned(source, shape, dtype)
+                yield Sample(f"{shape} {dtype}", cls(), (matrix,), shape[-1] < 37)
+        singular = np.zeros((4, 3, 3))
+        singular[0] = [[2, 0, 0], [0, 0, 0], [0, 0, 3]]
+        singular[1] = [[1, 2, 3], [2, 4, 6], [1, 0, 1]]
+        singular[2] = [[1, 2, 3], [2, 4, 6], [3, 6, 9]]
+        yield Sample("singular", cls(), (singular,), True)
+
+    @classmethod
+    def refusals(cls) -> Iterator[Refusal]:
+        yield refuses(cls(), ShapeError, "square matrices required", ((3, 4), float32))
+        yield refuses(cls(), DTypeError, "required float", ((3, 3), int32))
+
+
 def det(a: Value) -> Value:
-    """The determinants [b…]. The derivative exists where they are not zero."""
-    packed, pivots, _ = ops.lu(a)
-    pivot = diagonal(packed)
-    return ops.multiply(_parity(pivots, a), ops.prod(pivot, (len(pivot.shape) - 1,)))
+    return apply(Det(), a)[0]
+
+
+def _cofactors(a: Value, determinant: Value) -> Value:
+    """The cofactors of matrices: the derivative of their determinants.
+
+    With M = [[a, u], [v, w]] and its inverse [[X, y], [z, s]], split alike, the adjugate of a is
+    det(M)·(s·X - y·z) for any border (Jacobi's identity on complementary minors). The border is
+    that of the identity where a is regular; elsewhere it is generic, so that M is regular if a
+    lacks one rank.
+    """
+    n = a.shape[-1]
+    if n == 0:
+        return a
+    lead, last = a.shape[:-2], len(a.shape) - 1
+    singular = ops.equal(determinant, ops.zeros_like(determinant))
+    size = ops.stop_gradient(ops.max(ops.abs(a), (last - 1, last)))
+    scale = ops.where(ops.equal(size, ops.zeros_like(size)), ops.full_like(size, 1), size)
+    scale = ops.where(singular, scale, ops.zeros_like(scale))
+    # Multiples of the golden ratio are in no simple relation to one another.
+    generic = ops.constant((np.arange(1, n + 1) * 0.6180339887498949 % 1 + 0.5), a.dtype)
+    column = ops.multiply(
+        ops.broadcast(scale, (*lead, n, 1), tuple(range(len(lead)))),
+        ops.broadcast(ops.reshape(generic, (n, 1)), (*lead, n, 1), (last - 1, last)),
+    )
+    corner = ops.reshape(ops.astype(ops.logical_not(singular), a.dtype), (*lead, 1, 1))
+    whole = ops.concat(
+        [
+            ops.concat([a, column], last),
+            ops.concat([ops.transpose(column), corner], last),
+        ],
+        last - 1,
+    )
+    inverse, total = inv(whole), det(whole)
+    upper, lower = (ops.part(inverse, last - 1, *ends) for ends in ((0, n), (n, 0)))
+    inner, right = (ops.part(upper, last, *ends) for ends in ((0, n), (n, 0)))
+    left, weight = (ops.part(lower, last, *ends) for ends in ((0, n), (n, 0)))
+    minors = ops.subtract(
+        ops.multiply(ops.broadcast(weight, inner.shape), inner), ops.matmul(right, left)
+    )
+    adjugate = ops.multiply(_over(total, minors), minors)
+    regular = _over(ops.not_equal(total, ops.zeros_like(total)), adjugate)
+    return ops.transpose(ops.where(regular, adjugate, ops.zeros_like(adjugate)))
+
+
+def _over(x: Value, matrices: Value) -> Value:
+    """A number [b…] for each matrix [b…, n, n], repeated over its elements."""
+    return ops.broadcast(x, matrices.shape, tuple(range(len(x.shape))))
 
 
 def _parity(pivots: Value, a: Value) -> Value:

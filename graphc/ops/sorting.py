@@ -1,4 +1,4 @@
-"""Order along an axis: argsort, sort, top_k, searchsorted. NaN comes after every number."""
+"""Order along an axis: argsort, sort, top_k, searchsorted. NaN is greater than every number."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from graphc.ops.samples import Refusal, Sample, Source, refuses
 @dataclass(frozen=True)
 class Argsort(Discrete):
     """The positions (int64) of the elements of every line along `axis` in ascending order, or in
-    descending order. Equal elements (as -0.0 and 0.0 are) stay in their order; NaNs come last in
-    both directions.
+    descending order. Equal elements (as -0.0 and 0.0 are) stay in their order; NaN is the greatest.
     """
 
     name = "argsort"
@@ -43,8 +42,8 @@ class Argsort(Discrete):
         # Ranks of the values, so that descending order is ascending order of their negatives.
         _, ranks = np.unique(x, return_inverse=True)
         ranks = ranks.reshape(x.shape)
-        keys = np.where(missing, ranks.size, -ranks if self.descending else ranks)
-        return np.argsort(keys, self.axis, kind="stable")
+        ranks = np.where(missing, ranks.size, ranks)
+        return np.argsort(-ranks if self.descending else ranks, self.axis, kind="stable")
 
     def spec(self, x: TensorType) -> Nest:
         lines = Lines(x, self.axis)
@@ -179,7 +178,7 @@ def sort(x: Value, axis: int, descending: bool = False) -> Value:
 
 def top_k(x: Value, k: int, axis: int) -> tuple[Value, Value]:
     """The k largest elements of every line, descending, and their positions (int64). NaN counts as
-    the smallest.
+    the greatest.
     """
     order = argsort(x, axis, descending=True)
     chosen = ops.part(order, axis, 0, k) if k else _none(order, axis)

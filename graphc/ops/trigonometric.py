@@ -43,7 +43,7 @@ class Asin(Function):
     domains = ((-0.9, 0.9),)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        return ops.multiply(g, ops.rsqrt(ops.subtract(1, ops.square(node.inputs[0]))))
+        return ops.multiply(g, ops.rsqrt(_beside_one(node.inputs[0])))
 
 
 class Acos(Function):
@@ -52,8 +52,7 @@ class Acos(Function):
     domains = Asin.domains
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        slope = ops.rsqrt(ops.subtract(1, ops.square(node.inputs[0])))
-        return ops.negative(ops.multiply(g, slope))
+        return ops.negative(ops.multiply(g, ops.rsqrt(_beside_one(node.inputs[0]))))
 
 
 class Atan(Function):
@@ -109,7 +108,8 @@ class Asinh(Function):
     numpy = np.arcsinh
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        return ops.multiply(g, ops.rsqrt(ops.add(1, ops.square(node.inputs[0]))))
+        x = node.inputs[0]
+        return ops.divide(g, ops.hypot(ops.full_like(x, 1), x))
 
 
 class Acosh(Function):
@@ -119,8 +119,9 @@ class Acosh(Function):
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         x = node.inputs[0]
-        product = ops.multiply(ops.subtract(x, 1), ops.add(x, 1))
-        return ops.multiply(g, ops.rsqrt(product))
+        # Two roots, because the product of the differences may overflow.
+        below, above = ops.rsqrt(ops.subtract(x, 1)), ops.rsqrt(ops.add(x, 1))
+        return ops.multiply(g, ops.multiply(below, above))
 
 
 class Atanh(Function):
@@ -129,5 +130,9 @@ class Atanh(Function):
     domains = Asin.domains
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
-        x = node.inputs[0]
-        return ops.divide(g, ops.multiply(ops.subtract(1, x), ops.add(1, x)))
+        return ops.divide(g, _beside_one(node.inputs[0]))
+
+
+def _beside_one(x: Value) -> Value:
+    """1 - x² as a product, which is exact to the last place near ±1."""
+    return ops.multiply(ops.subtract(1, x), ops.add(1, x))

@@ -78,7 +78,7 @@ def along(name: str) -> Callable[..., Any]:
 
 
 def argsorted(op: Any, x: Any) -> Any:
-    return jnp.argsort(x, op.axis, stable=True)
+    return jnp.argsort(x, op.axis, stable=True, descending=op.descending)
 
 
 def searched(op: Any, row: Any, value: Any) -> Any:
@@ -94,6 +94,10 @@ def polygamma(op: Any, x: Any) -> Any:
 
 def cholesky(op: Any, a: Any) -> Any:
     return jnp.tril(lax.linalg.cholesky(a, symmetrize_input=False))
+
+
+def det(op: Any, a: Any) -> Any:
+    return jnp.linalg.det(a)
 
 
 def lu(op: Any, a: Any) -> Any:
@@ -195,6 +199,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "cumulative_min": along("cummin"),
         "cumulative_prod": along("cumprod"),
         "cumulative_sum": along("cumsum"),
+        "det": det,
         "digamma": special("digamma"),
         "dynamic_slice": window,
         "dynamic_update_slice": update_window,
@@ -233,8 +238,6 @@ ORACLES: dict[str, Callable[..., Any]] = (
 
 #: Samples that JAX leaves out or defines otherwise.
 OTHERWISE: dict[str, Callable[..., bool]] = {
-    # NaN comes first in descending order.
-    "argsort": lambda op, x: op.descending,
     "cumulative_max": lambda op, x: x.dtype.kind == "b",
     "cumulative_min": lambda op, x: x.dtype.kind == "b",
     # There is no value at the pole 0.
