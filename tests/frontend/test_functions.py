@@ -337,3 +337,17 @@ def test_every_function_has_a_line_about_itself():
         function = getattr(gx.functions, name)
         if callable(function) and not isinstance(function, type):
             assert function.__doc__, name
+
+
+def test_whole_numbers_and_finiteness_of_integers():
+    for name in ("floor", "ceil", "round", "trunc"):
+        agree(run(getattr(gx, name), N), N)
+    for name in ("isnan", "isinf", "isfinite"):
+        agree(run(getattr(gx, name), N), getattr(np, name)(N))
+
+
+def test_constants_of_pad():
+    agree(run(lambda x: gx.pad(x, 1), MASK), np.pad(MASK, 1))
+    for fill in ((1, 2), ((1, 2), (3, 4))):
+        expected = np.pad(X, ((1, 2), (0, 1)), constant_values=fill)
+        agree(run(lambda x, f=fill: gx.pad(x, ((1, 2), (0, 1)), constant_values=f), X), expected)

@@ -81,3 +81,27 @@ def test_refusals():
         gx.linalg.solve(gx.eye(3), gx.ones((2, 2)))
     with pytest.raises(gx.ShapeError, match="at least 2 axes"):
         gx.linalg.trace(gx.ones(3))
+
+
+def test_cholesky_is_of_the_symmetric_part():
+    a = np.array([[4.0, 1.0], [3.0, 5.0]])
+    symmetric = (a + a.T) / 2
+    np.testing.assert_allclose(run(gx.linalg.cholesky, a), np.linalg.cholesky(symmetric))
+    lower = run(lambda x: gx.linalg.cholesky(x, symmetrize_input=False), a)
+    np.testing.assert_allclose(lower, np.linalg.cholesky(a))
+    # log det a = 2 Σ log diag L, so its gradient is the inverse, on both sides of the diagonal.
+    logdet = run(
+        gx.grad(lambda x: 2 * gx.sum(gx.log(gx.linalg.diagonal(gx.linalg.cholesky(x))))), symmetric
+    )
+    np.testing.assert_allclose(logdet, np.linalg.inv(symmetric), rtol=1e-12)
+
+
+def test_gradient_of_the_determinant_of_singular_matrices():
+    singular = np.array([[1.0, 2.0], [2.0, 4.0]])
+    np.testing.assert_allclose(run(gx.grad(gx.linalg.det), singular), [[4, -2], [-2, 1]])
+    np.testing.assert_array_equal(run(gx.grad(gx.linalg.det), np.zeros((3, 3))), 0)
+    hessian = run(gx.hessian(gx.linalg.det), singular)
+    expected = np.zeros((2, 2, 2, 2))
+    expected[0, 0, 1, 1] = expected[1, 1, 0, 0] = 1
+    expected[0, 1, 1, 0] = expected[1, 0, 0, 1] = -1
+    np.testing.assert_allclose(hessian, expected, atol=1e-12)

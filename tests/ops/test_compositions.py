@@ -181,3 +181,53 @@ def test_cumulative_logsumexp_past_impossible_events():
     assert np.isfinite(found).all()
     share = 1 / (1 + np.exp(-0.5))
     np.testing.assert_allclose(found[2:], [2 + share, 0, 1 - share])
+
+
+def hessian(function: Callable[[Value], Value], x: np.ndarray) -> np.ndarray:
+    value = new_input("x", type_of(x))
+    result = function(value)
+    (first,) = grad([result], [value], [ops.full_like(result, 1)])
+    assert first is not None
+    rows = []
+    for k in range(x.size):
+        unit = np.zeros(x.size)
+        unit[k] = 1
+        (row,) = grad([first], [value], [ops.constant(unit.reshape(x.shape))])
+        rows.append(np.zeros(x.size) if row is None else evaluate([row], {value: x})[0].ravel())
+    return np.array(rows)
+
+
+def test_second_derivatives_of_powers_at_exponent_zero():
+    # d²(xʸ)/dx dy = xʸ⁻¹ (1 + y log x), which is 1/x at y = 0.
+    def power(v: Value) -> Value:
+        x, y = (ops.reshape(ops.part(v, 0, k, k + 1), ()) for k in (0, 1))
+        return ops.pow(x, y)
+
+    found = hessian(power, np.array([2.0, 0.0]))
+    np.testing.assert_allclose(found, [[0, 0.5], [0.5, np.log(2) ** 2]])
+
+
+def test_second_derivatives_of_products_at_one_place_with_zeros():
+    places = np.zeros(3, np.int64)
+
+    def product(v: Value) -> Value:
+        at = ops.constant(places)
+        return ops.sum_all(ops.scatter_multiply(ops.full((1,), 1, float64), v, [at]))
+
+    for factors in ([0.0, 0.0, 3.0], [0.0, 2.0, 3.0], [1.0, 2.0, 3.0]):
+        a, b, c = factors
+        np.testing.assert_allclose(
+            hessian(product, np.array(factors)), [[0, c, b], [c, 0, a], [b, a, 0]]
+        )
+
+
+def test_slopes_keep_their_digits_where_a_difference_would_lose_them():
+    x = np.array([-300.0, -36.0, -20.0])
+    np.testing.assert_allclose(gradient(ops.expm1, x), np.exp(x), rtol=1e-15)
+    wide = np.array([1e160, 3e200])
+    np.testing.assert_allclose(gradient(ops.asinh, wide), 1 / wide, rtol=1e-15)
+    np.testing.assert_allclose(gradient(ops.acosh, wide), 1 / wide, rtol=1e-15)
+    near = np.array([1 - 1e-10, -1 + 1e-12])
+    expected = 1 / np.sqrt((1 - near) * (1 + near))
+    np.testing.assert_allclose(gradient(ops.asin, near), expected, rtol=1e-15)
+    np.testing.assert_allclose(gradient(ops.acos, near), -expected, rtol=1e-15)
