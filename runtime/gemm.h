@@ -24,25 +24,31 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
 /* Where a row's vector number v begins. */
 #define GX_VECTOR_AT(v) ((v) * lanes < last ? (v) * lanes : last)
 
-/* Defines the tile function
+/* Defines the tile functions
  *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
  *               const T *b, int64_t b_step, T *tile, int mode)
- * which puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
+ *     void name##_runs(int64_t runs, const int64_t *at, int64_t k, const T *a, int64_t a_row,
+ *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int mode)
+ * The first puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
  * b[i*b_step + c]; `mode` is GX_SET, GX_ACCUMULATE or GX_RESUME. It reads exactly MR rows of a and
  * NR columns of b; tile is best aligned to 64 bytes. Strides are in elements: (1, MR) and NR for
  * operands packed by gx_pack_*, and those of the matrix itself for operands used where they lie. V
  * is T's native vector, and NR not less than its lanes: where it is no multiple of them, the last
  * vector of a row overlaps the one before it, and what they share is computed twice alike.
- * FMA(a, b, c) and ADD(a, b) act on vectors. */
+ * FMA(a, b, c) and ADD(a, b) act on vectors.
+ *
+ * The second sums `runs` such sums, of k terms each: run j reads a from a + at[j], and b goes on
+ * where run j - 1 ended. A chain is as many whole runs as have no more than GX_CHAIN terms; longer
+ * runs are chains of their own, restarted every GX_CHAIN terms. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
-  static inline void name(int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, \
-                          const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
+  static inline void name##_runs(int64_t runs, const int64_t *restrict at, int64_t k, \
+                                 const T *restrict a, int64_t a_row, int64_t a_step, \
+                                 const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
     enum { last = (NR) - lanes, groups = ((MR) + 3) / 4 }; \
     _Static_assert(last >= 0, "a row holds at least one native vector"); \
-    int64_t done = 0; \
+    int64_t run = 0, done = 0; \
     do { \
-      const int64_t end = k - done < GX_CHAIN ? k : done + GX_CHAIN; \
       V acc[MR][vectors]; \
       GX_UNROLL \
       for (int r = 0; r < (MR); r++) { \
@@ -50,25 +56,34 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
         for (int v = 0; v < vectors; v++) \
           acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * (NR) + GX_VECTOR_AT(v)) : (V){0}; \
       } \
-      for (; done < end; done++, a += a_step, b += b_step) { \
-        V right[vectors]; \
-        GX_UNROLL \
-        for (int v = 0; v < vectors; v++) { \
-          right[v] = GX_V(const V, b + GX_VECTOR_AT(v)); \
-          GX_KEEP(right[v]); \
-        } \
-        const T *group[groups]; \
-        GX_UNROLL \
-        for (int g = 0; g < groups; g++) { \
-          group[g] = g == 0 ? a : group[g - 1] + 4 * a_row; \
-          GX_HIDE(group[g]); \
-        } \
-        GX_UNROLL \
-        for (int r = 0; r < (MR); r++) { \
-          const V left = GX_SPLAT(V, group[r / 4][r % 4 * a_row]); \
+      int64_t room = GX_CHAIN; \
+      while (run < runs && (room == GX_CHAIN || k <= room)) { \
+        const int64_t end = k - done < room ? k : done + room; \
+        const T *left = a + at[run] + done * a_step; \
+        room -= end - done; \
+        for (; done < end; done++, left += a_step, b += b_step) { \
+          V right[vectors]; \
           GX_UNROLL \
-          for (int v = 0; v < vectors; v++) acc[r][v] = FMA(left, right[v], acc[r][v]); \
+          for (int v = 0; v < vectors; v++) { \
+            right[v] = GX_V(const V, b + GX_VECTOR_AT(v)); \
+            GX_KEEP(right[v]); \
+          } \
+          const T *group[groups]; \
+          GX_UNROLL \
+          for (int g = 0; g < groups; g++) { \
+            group[g] = g == 0 ? left : group[g - 1] + 4 * a_row; \
+            GX_HIDE(group[g]); \
+          } \
+          GX_UNROLL \
+          for (int r = 0; r < (MR); r++) { \
+            const V same = GX_SPLAT(V, group[r / 4][r % 4 * a_row]); \
+            GX_UNROLL \
+            for (int v = 0; v < vectors; v++) acc[r][v] = FMA(same, right[v], acc[r][v]); \
+          } \
         } \
+        if (done < k) break; \
+        done = 0; \
+        run++; \
       } \
       GX_UNROLL \
       for (int r = 0; r < (MR); r++) { \
@@ -80,7 +95,13 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
         for (int v = 0; v < vectors; v++) GX_V(V, out + GX_VECTOR_AT(v)) = acc[r][v]; \
       } \
       mode = GX_ACCUMULATE; \
-    } while (done < k); \
+    } while (run < runs); \
+  } \
+  static inline __attribute__((unused)) void name( \
+      int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, const T *restrict b, \
+      int64_t b_step, T *restrict tile, int mode) { \
+    const int64_t at = 0; \
+    name##_runs(1, &at, k, a, a_row, a_step, b, b_step, tile, mode); \
   }
 
 /* a*b + c and a + b in wrapping arithmetic or rounded twice; for bool, of zeros and ones. */

@@ -19,6 +19,7 @@ from graphc.ir.loops import (
     Function,
     If,
     Let,
+    Numbers,
     Only,
     Param,
     Pointer,
@@ -108,6 +109,9 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
             yield f"{pad}{var.name} = {expression(value)};"
         case Array(name, dtype, size):
             yield f"{pad}_Alignas(64) {dtype.c} {name}[{size}];"
+        case Numbers(name, values):
+            head = f"{pad}static const int64_t {name}[] = {{"
+            yield from _wrapped(head, [str(v) for v in values], "};")
         case Pointer(name, dtype, base, offset, readonly):
             const = "const " if readonly else ""
             yield f"{pad}{const}{dtype.c} *{name} = {address(base, offset)};"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.codegen.emit_c import expression
-from graphc.ir.expr import Const, Expr, Load, Select, Var, index, operands
+from graphc.ir.expr import INDEX, Const, Expr, Load, Select, Var, index, operands
 from graphc.ir.graph import Node, Value
-from graphc.ir.loops import Let, Stmt
+from graphc.ir.loops import For, Let, Share, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
 from graphc.schedule.kernel import Kernel, PointKernel, one_stride, reduction_axes, refine
 from graphc.schedule.storage import Role
@@ -124,6 +124,45 @@ class Points:
         return var
 
     # Positions.
+
+    def let(self, prefix: str, value: Expr) -> Expr:
+        """A position under a name of its own in the current scope; constants and names stay."""
+        if isinstance(value, (Const, Var)):
+            return value
+        var = Var(value.dtype, self.names.fresh(prefix))
+        self.level_of[var.name] = self.depth
+        self.scopes[-1].body.append(Let(var, value))
+        return var
+
+    def loop(self, prefix: str, begin: Expr, end: Expr, step: int = 1) -> Var:
+        """Begins a loop in the current scope and enters its body, which `leave` ends."""
+        var = Var(INDEX, self.names.fresh(prefix))
+        body: list[Stmt] = []
+        self.scopes[-1].body.append(For(var, begin, end, body, step))
+        self.enter(body, [var])
+        return var
+
+    def share(self, extent: int, grain: int, prefix: str) -> tuple[Var, Expr]:
+        """Begins a loop over the thread's share of some units; gives their number and the first."""
+        part = self.names.fresh("part")
+        self.scopes[-1].body.append(Share(part, index(extent), grain))
+        begin = Var(INDEX, f"{part}.begin")
+        return self.loop(prefix, begin, Var(INDEX, f"{part}.end")), begin
+
+    def add(self, stmt: Stmt) -> None:
+        """A statement at the end of the current scope."""
+        self.scopes[-1].body.append(stmt)
+
+    def leading(self, shape: Sequence[int]) -> list[tuple[int, int]]:
+        """The refined axes [first, last) that make up each axis of a shape."""
+        spans, axis = [], 0
+        for extent in shape:
+            first, covered = axis, 1
+            while covered < extent:
+                covered *= self.dims[axis]
+                axis += 1
+            spans.append((first, axis))
+        return spans
 
     def offset(self, strides: Sequence[int], start: int = 0) -> Expr:
         """The offset of an access, given its strides over the refined axes."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from graphc.codegen import emit_c
+from graphc.codegen import correlation, emit_c
 from graphc.codegen.columns import columns_body
+from graphc.codegen.correlation import correlation_body
 from graphc.codegen.entry import entry, pointer, profiled_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
@@ -18,11 +19,13 @@ from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tidy import tidy
+from graphc.codegen.weight_gradient import weight_gradient_body
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine, Table
 from graphc.schedule.columns import Columns
+from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
@@ -33,9 +36,18 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,
     Columns: columns_body,
     Product: product_body,
+    Correlation: correlation_body,
+    WeightGradient: weight_gradient_body,
     Single: single_body,
 }
 
+
+#: The tile function of a kernel: its name and the line that defines it.
+_TILES: dict[type[Kernel], Callable[..., tuple[str, str]]] = {
+    Product: tile_function,
+    Correlation: correlation.tile_function,
+    WeightGradient: correlation.tile_function,
+}
 
 #: How many functions, by the work that they do, are compiled with which flags besides the common
 #: ones (-O3): the bits of results do not depend on it.
@@ -110,8 +122,9 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
     body = _BODIES[type(kernel)](kernel, arguments)
     body = keep_scalar(tidy(split_loops(body)))
-    if isinstance(kernel, Product):
-        unit.definitions.update((tile_function(kernel),))
+    find = _TILES.get(type(kernel))
+    if find is not None:
+        unit.definitions.update((find(kernel),))
     for routine in routines_of(kernel):
         unit.routines[routine.name] = routine
         unit.definitions[routine.name] = _documented(routine)

@@ -70,6 +70,14 @@ class Array(Stmt):
 
 
 @dataclass(slots=True, eq=False)
+class Numbers(Stmt):
+    """A constant table of positions: `static const int64_t name[] = {…};`"""
+
+    name: str
+    values: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
 class Pointer(Stmt):
     """`T *name = base + offset;` (`const` where only read)."""
 

@@ -191,12 +191,11 @@ class Native(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Convolve(Nest):
+class Convolve(Spec):
     """One of the three products of x[n, i…, g·c], w[k…, c, g·f] and y[n, o…, g·f], where g counts
     `groups` and i = o·stride + k·dilation - padding along each spatial axis; outside of x there are
     zeros. `result` names the array that is computed, "x", "w" or "y", as the sum of the products of
-    the elements of the other two, which are the inputs in this order. The loops of the nest are one
-    way to do it; who knows a faster one for a shape and a target ignores them.
+    the elements of the other two, which are the inputs in this order.
     """
 
     result: str = "y"

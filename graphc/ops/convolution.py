@@ -22,9 +22,29 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.site import located
 from graphc.ir.spec import Convolve
-from graphc.ops.convolution_loops import LOOPS, Shapes
 from graphc.ops.geometry import Geometry
 from graphc.ops.samples import Refusal, Sample, Source, refuses
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The types of x[n, i…, g·c], w[k…, c, g·f] and y[n, o…, g·f], and how they belong together."""
+
+    x: TensorType
+    w: TensorType
+    y: TensorType
+    geometry: Geometry
+    groups: int
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of a group: the extent of c."""
+        return self.w.shape[-2]
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group: the extent of f."""
+        return self.w.shape[-1] // self.groups
 
 
 @dataclass(frozen=True)
@@ -79,19 +99,7 @@ class Product(Op):
         return 2 * shapes.y.size * shapes.inputs * math.prod(shapes.geometry.kernel)
 
     def spec(self, *types: TensorType) -> Convolve:
-        shapes = self.shapes(*types)
-        loops = LOOPS[self.result](shapes)
-        return Convolve(
-            loops.units,
-            loops.body,
-            self.flops(*types) // max(1, loops.units),
-            loops.scratch,
-            result=self.result,
-            strides=self.strides,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
+        return Convolve(self.result, self.strides, self.padding, self.dilation, self.groups)
 
     def other(self, result: str, like: Value, **operands: Value) -> Value:
         """The member of the family that computes `result`, of the shape of `like`."""

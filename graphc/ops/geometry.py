@@ -52,34 +52,6 @@ class Geometry:
             )
         )
 
-    def taps(self, io: NestIO, o: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
-        """Loops over the taps k of window o that lie inside, at i: `body(k, i)`."""
-        k = tuple(counter(io) for _ in extents)
-        i = tuple(counter(io, "i") for _ in extents)
-        stmts = body(k, i)
-        for a in reversed(range(len(extents))):
-            start = o[a] * self.strides[a] - self.padding[a][0]
-            step = self.dilation[a]
-            begin, end = _bounds(-start, extents[a] - start, step, self.kernel[a])
-            if self.padding[a] == (0, 0):
-                begin, end = ZERO, index(self.kernel[a])
-            stmts = [For(k[a], begin, end, [Let(i[a], start + k[a] * step), *stmts])]
-        return stmts
-
-    def windows_of(self, io: NestIO, k: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
-        """Loops over the windows o whose tap k lies inside, at i: `body(o, i)`."""
-        o = tuple(counter(io, "o") for _ in extents)
-        i = tuple(counter(io, "i") for _ in extents)
-        stmts = body(o, i)
-        for a, count in reversed(list(enumerate(self.windows(extents)))):
-            start = k[a] * self.dilation[a] - self.padding[a][0]
-            step = self.strides[a]
-            begin, end = _bounds(-start, extents[a] - start, step, count)
-            if self.padding[a] == (0, 0):
-                begin, end = ZERO, index(count)
-            stmts = [For(o[a], begin, end, [Let(i[a], start + o[a] * step), *stmts])]
-        return stmts
-
     def owners(self, io: NestIO, i: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
         """Loops over the windows o of which a tap k lies at i: `body(k, o)`."""
         k = tuple(counter(io) for _ in extents)

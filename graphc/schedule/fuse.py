@@ -22,7 +22,7 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from graphc.ir.graph import Graph, Node, Value
-from graphc.ir.spec import Contract, Pointwise, Reduce, Scalar, Strided, row_major
+from graphc.ir.spec import Contract, Convolve, Pointwise, Reduce, Scalar, Strided, row_major
 from graphc.schedule.phases import Phase, phases
 from graphc.schedule.storage import Role, Storage
 
@@ -46,6 +46,8 @@ class Kind(Enum):
     LOOPS = auto()
     COLUMNS = auto()
     CONTRACT = auto()
+    CORRELATE = auto()
+    WEIGHTS = auto()
     ALONE = auto()
 
 
@@ -173,6 +175,8 @@ class _Fusion:
             kind = Kind.LOOPS
         elif isinstance(spec, Contract):
             kind = Kind.CONTRACT
+        elif isinstance(spec, Convolve):
+            kind = Kind.WEIGHTS if spec.result == "w" else Kind.CORRELATE
         self._begin(node, kind, node.types[0].shape, cost)
 
     def _begin(self, node: Node, kind: Kind, shape: tuple[int, ...], cost: int) -> Group:

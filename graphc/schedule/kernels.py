@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from graphc.ir.graph import Graph, Value
 from graphc.schedule.columns import Columns
+from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.fuse import Group, Kind
 from graphc.schedule.kernel import Kernel, roots_read
 from graphc.schedule.loops import Loops
@@ -17,6 +18,8 @@ _KERNELS: dict[Kind, type[Kernel]] = {
     Kind.LOOPS: Loops,
     Kind.COLUMNS: Columns,
     Kind.CONTRACT: Product,
+    Kind.CORRELATE: Correlation,
+    Kind.WEIGHTS: WeightGradient,
     Kind.ALONE: Single,
 }
 

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import (
     Contract,
+    Convolve,
     Native,
     Pointwise,
     Scalar,
@@ -127,15 +128,19 @@ class Storage:
 
 
 def _packed(graph: Graph) -> set[Node]:
-    """What lies behind the operands of products, which packing copies from memory, and behind those
-    of routines, which are given addresses: it has to be there.
+    """What lies behind the operands of products and the weights of convolutions, which packing
+    copies from memory, and behind the operands of routines, which are given addresses: it has to be
+    there.
     """
     nodes: set[Node] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
-        if isinstance(node.op.spec(*[v.type for v in node.inputs]), (Contract, Native)):
+        spec = node.op.spec(*[v.type for v in node.inputs])
+        if isinstance(spec, (Contract, Native)):
             nodes.update(_behind_views(v) for v in node.inputs)
+        elif isinstance(spec, Convolve) and spec.result != "w":
+            nodes.add(_behind_views(node.inputs["xwy".replace(spec.result, "").index("w")]))
     return nodes
 
 

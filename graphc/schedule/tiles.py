@@ -47,11 +47,7 @@ def choose_tiling(
     multiply-adds (two vectors a cycle), the loads, or their latency, and every tile its stores.
     """
     batch, m, n, k = shape
-    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
-    lanes = max(1, vector_bytes // dtype.itemsize)
-    rows, vectors = _tile(max(m, 1), max(n, 1), k, lanes, registers)
-    # A panel is no wider than the product, but at least one vector.
-    columns = max(lanes, min(n, vectors * lanes))
+    rows, columns = register_tile(isa, dtype, m, n, k)
     packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
     packs = packs or (m > 256 and k > 256)
     is_far = far and m * dtype.itemsize >= 4096 and 512 < k <= CHAIN
@@ -66,8 +62,13 @@ def choose_tiling(
     return Tiling(rows, columns, packs, depth, block)
 
 
-def _tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]:
-    """Rows, and vectors a row, of the register tile."""
+def register_tile(isa: str, dtype: DType, m: int, n: int, k: int) -> tuple[int, int]:
+    """Rows and columns of the register tile for products of k terms. It is no wider than the
+    product, but has at least one vector.
+    """
+    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
+    lanes = max(1, vector_bytes // dtype.itemsize)
+    m, n = max(m, 1), max(n, 1)
     best, chosen = math.inf, (1, 1)
     for vectors in range(1, 6):
         for rows in range(1, min(m, 24) + 1):
@@ -77,7 +78,7 @@ def _tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]
             tiles = -(-m // rows) * -(-n // (vectors * lanes))
             cycles = tiles * (k * term + 2 * rows * vectors + 20)
             if cycles < best:
-                best, chosen = cycles, (rows, vectors)
+                best, chosen = cycles, (rows, max(lanes, min(n, vectors * lanes)))
     return chosen
 
 

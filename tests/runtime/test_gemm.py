@@ -80,6 +80,12 @@ def native(request, tmp_path_factory) -> Native:
             source += f"GX_TILE_{name.upper()}(gx_{tile}, {mr}, {nr})\n"
             source += f"{prototype} {{ gx_{tile}(k, a, a_row, a_step, b, b_step, out, mode); }}\n"
             cdef += prototype + ";\n"
+            prototype = prototype.replace(
+                "(int64_t k", "_runs(int64_t runs, const int64_t *at, int64_t k"
+            )
+            call = f"gx_{tile}_runs(runs, at, k, a, a_row, a_step, b, b_step, out, mode)"
+            source += f"{prototype} {{ {call}; }}\n"
+            cdef += prototype + ";\n"
     for name in DTYPES:
         t = c_type(name)
         for width in WIDTHS:
@@ -199,6 +205,30 @@ def test_a_split_sum_is_the_same(native, name, k, mode, cuts):
     np.testing.assert_array_equal(tile, whole)
     multiply(native, name, a[:, :0], b[:0], tile, mode)
     np.testing.assert_array_equal(tile, whole)
+
+
+@pytest.mark.parametrize("name", ["f32", "f64"])
+@pytest.mark.parametrize("runs, k, whole", [(3, 20, 3), (5, 700, 2), (2, 4000, 1), (0, 5, 1)])
+def test_runs_are_read_wherever_they_lie(native, name, runs, k, whole):
+    """A chain is as many whole runs as fit: `whole` of them."""
+    mr, nr = TILES[name][-1]
+    a, b = sample(name, (runs, mr, k), 7), sample(name, (runs, k, nr), 8)
+    expected = np.zeros((mr, nr), dtype(name))
+    for begin in range(0, runs, whole):
+        left = np.concatenate(a[begin : begin + whole], axis=1)
+        right = np.concatenate(b[begin : begin + whole])
+        for c in range(0, len(right), CHAIN):
+            part = law(native, name, left[:, c : c + CHAIN], right[c : c + CHAIN])
+            expected = part if begin + c == 0 else expected + part
+    at = np.arange(runs)[::-1].copy() * (mr * k)
+    left, right = native.guarded(a[::-1].copy()), native.guarded(b.reshape(runs * k, nr))
+    tile = aligned((mr, nr), dtype(name))
+    t = c_type(name)
+    getattr(native.lib, f"tile_{name}_{mr}x{nr}_runs")(
+        runs, native.pointer(at, "int64_t"), k, native.pointer(left, t), k, 1,
+        native.pointer(right, t), nr, native.pointer(tile, t), SET,
+    )  # fmt: skip
+    np.testing.assert_array_equal(tile, expected)
 
 
 @pytest.mark.parametrize("name", ["f32", "f64"])

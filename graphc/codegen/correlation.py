@@ -1,0 +1,190 @@
+"""`Correlation` kernels: convolutions and their input gradients as products of a copied part of the
+source, read in place at every tap, and of packed panels of weights.
+"""
+
+from __future__ import annotations
+
+from graphc.codegen.copied import Copy
+from graphc.codegen.emit_c import address
+from graphc.codegen.kernel import Arguments, store, workspace_pointer
+from graphc.codegen.points import Axis, Names, Points
+from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, index
+from graphc.ir.loops import Array, Barrier, Do, Numbers, Stmt
+from graphc.schedule.convolution import Convolution, Correlation
+from graphc.schedule.correlation import Phase
+
+
+def correlation_body(kernel: Correlation, arguments: Arguments) -> list[Stmt]:
+    return _Generator(kernel, arguments).build()
+
+
+def tile_function(kernel: Convolution) -> tuple[str, str]:
+    """The name of the register tile's function, and the line that defines it."""
+    rows, columns = kernel.tile
+    suffix = kernel.node.types[0].dtype.suffix
+    name = f"gx_tile_{suffix}_{rows}x{columns}"
+    return name, f"GX_TILE_{suffix.upper()}({name}, {rows}, {columns})"
+
+
+class _Generator:
+    """Loops: units (image, group, block of rows), panels of weights, phases, rows, tiles."""
+
+    def __init__(self, kernel: Correlation, arguments: Arguments):
+        self.kernel = kernel
+        self.names = Names()
+        self.points = Points(kernel, arguments.names, arguments.mutable, self.names)
+        self.dtype = kernel.source.dtype
+        self.rows, self.columns = kernel.tile
+        self.taps = len(kernel.taps)
+
+    def build(self) -> list[Stmt]:
+        kernel, points = self.kernel, self.points
+        body: list[Stmt] = []
+        points.enter(body)
+        self._tables()
+        points.add(workspace_pointer("weights", self.dtype, 0))
+        own = kernel.workspace.per_thread
+        points.add(workspace_pointer("rows", self.dtype, kernel.panel_bytes, own))
+        points.add(Array("tile", self.dtype, self.rows * self.columns))
+        if self.taps:
+            self._pack()
+        points.add(Barrier())
+        self._units()
+        return body
+
+    def _tables(self) -> None:
+        phases = self.kernel.phases
+        strides = self.kernel.storage.places[self._weights].strided.strides
+        taps = tuple(
+            sum(k * s for k, s in zip(tap, strides, strict=False)) for tap in self.kernel.taps
+        )
+        runs = tuple(run for phase in phases for run in phase.runs)
+        self.points.add(Numbers("taps", taps or (0,)))
+        self.points.add(Numbers("runs", runs or (0,)))
+        if len(phases) > 1:
+            rows = tuple(n for phase in phases for n in self._fields(phase))
+            self.points.add(Numbers("phases", rows))
+
+    def _fields(self, phase: Phase) -> tuple[int, ...]:
+        """Of a phase: first run, runs, terms, first tap, then first element and count by axis."""
+        before = self.kernel.phases[: self.kernel.phases.index(phase)]
+        head = (sum(len(p.runs) for p in before), len(phase.runs), phase.terms, phase.tap)
+        return (*head, *[n for line in phase.lines for n in (line.first, line.count)])
+
+    @property
+    def _weights(self):
+        return self.kernel.operand("w")
+
+    def _pack(self) -> None:
+        """All panels, each with its taps in the order of the runs."""
+        kernel, points = self.kernel, self.points
+        units = kernel.groups * kernel.panels * self.taps
+        unit, _ = points.share(units, 1 + (1 << 14) // (1 + kernel.channels * self.columns), "n")
+        tap = points.let("tap", unit % self.taps)
+        above = unit // self.taps
+        panel = points.let("panel", above % kernel.panels)
+        group = above // kernel.panels if kernel.groups > 1 else index(0)
+        place = kernel.storage.places[self._weights]
+        *_, across, down = place.strided.strides
+        last = down
+        outputs = kernel.outputs
+        if kernel.declared.result == "y":
+            across, down = down, across
+        share = (outputs if kernel.declared.result == "y" else kernel.channels) * last
+        start = Load(INDEX, "taps", tap) + panel * (self.columns * across) + group * share
+        width = self._columns(panel)
+        points.add(Do(f"gx_pack_{self.dtype.suffix}", (
+            width, index(kernel.channels),
+            address(points.arrays[place.root], start + place.strided.offset), index(across),
+            index(down), index(self.columns),
+            address("weights", unit * (kernel.channels * self.columns)),
+        )))  # fmt: skip
+        points.leave()
+
+    def _columns(self, panel: Expr) -> Expr:
+        """How many columns of a panel there are."""
+        outputs = self.kernel.outputs
+        if outputs % self.columns == 0:
+            return index(self.columns)
+        rest = index(outputs) - panel * self.columns
+        return call("gx_smaller", INDEX, rest, index(self.columns))
+
+    def _units(self) -> None:
+        kernel, points = self.kernel, self.points
+        unit, _ = points.share(kernel.units, kernel.grain, "unit")
+        first = points.let("first", unit % kernel.blocks * kernel.block)
+        if kernel.blocks == 1:
+            first = index(0)
+        above = unit // kernel.blocks
+        self.group = points.let("group", above % kernel.groups)
+        self.image = points.let("image", above // kernel.groups)
+        low, *lows = (axis.low for axis in kernel.axes)
+        starts = [points.let("start", first * kernel.axes[0].advance + low), *map(index, lows)]
+        channel = points.let("channel", self.group * kernel.channels)
+        source = kernel.source
+        Copy(points, "rows", kernel.copied, source, self.image, channel, starts).write(kernel.slack)
+        panel: Expr = index(0)
+        if kernel.panels > 1:
+            panel = points.loop("panel", index(0), index(kernel.panels))
+        self._phase(panel, first)
+
+    def _phase(self, panel: Expr, first: Expr) -> None:
+        """The loops over phases and over the rows of each."""
+        kernel, points = self.kernel, self.points
+        fields: list[Expr] = [index(n) for n in self._fields(kernel.phases[0])]
+        if len(kernel.phases) > 1:
+            phase = points.loop("phase", index(0), index(len(kernel.phases)))
+            fields = [
+                points.let("g", Load(INDEX, "phases", phase * len(fields) + k))
+                for k in range(len(fields))
+            ]
+        run, runs, terms, tap = fields[:4]
+        firsts, counts = fields[4::2], fields[5::2]
+        limits = list(counts)
+        if kernel.blocks > 1:
+            end = call("gx_smaller", INDEX, first + kernel.block, counts[0])
+            limits[0] = points.let("end", end)
+        begins = [first, *[index(0)] * (len(counts) - 1)]
+        at: Expr = index(0)
+        position: list[Expr] = []
+        for a, axis in enumerate(kernel.axes):
+            step = self.rows if a == len(counts) - 1 else 1
+            q = points.loop("q", begins[a], limits[a], step)
+            move = axis.advance * kernel.copied.strides[a]
+            at = at + (q - begins[a] if not _is_zero(begins[a]) else q) * move
+            position.append(q)
+        number = (self.group * kernel.panels + panel) * self.taps + tap
+        last = kernel.axes[-1].advance * kernel.copied.strides[-2]
+        points.add(Do(f"{tile_function(kernel)[0]}_runs", (
+            runs, address("runs", run), terms, address("rows", at), index(last), index(1),
+            address("weights", number * (kernel.channels * self.columns)), index(self.columns),
+            "tile", Var(INDEX, "GX_SET"),
+        )))  # fmt: skip
+        self._epilogue(panel, position, firsts, limits[-1])
+
+    def _epilogue(self, panel: Expr, position: list[Expr], firsts: list[Expr], limit: Expr) -> None:
+        """The fused members of every element of a finished tile."""
+        kernel, points = self.kernel, self.points
+        whole = isinstance(limit, Const) and limit.value % self.rows == 0
+        left = call("gx_smaller", INDEX, limit - position[-1], index(self.rows))
+        u = points.loop("u", index(0), index(self.rows) if whole else left)
+        *outer, last = position
+        steps = [axis.lines[0].step for axis in kernel.axes]
+        elements = [
+            points.let("i", q * step + first)
+            for q, step, first in zip([*outer, last + u], steps, firsts, strict=True)
+        ]
+        base = self.group * kernel.outputs + panel * self.columns
+        v = points.loop("v", index(0), self._columns(panel))
+        spans = points.leading(kernel.node.types[0].shape)
+        positions = [self.image, *elements, base + v]
+        points.axes = [Axis(*span, at) for span, at in zip(spans, positions, strict=True)]
+        points.define(kernel.node, Load(self.dtype, "tile", u * self.columns + v))
+        for node in kernel.nodes[1:]:
+            points.member(node)
+        for value in kernel.writes:
+            points.add(store(points, value, points.member(value.node)))
+
+
+def _is_zero(expr: Expr) -> bool:
+    return isinstance(expr, Const) and expr.value == 0

@@ -1,0 +1,193 @@
+"""`WeightGradient` kernels: products over pixels of a copied part of x, transposed, and of y."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+from graphc.codegen.copied import Copy, clear
+from graphc.codegen.correlation import tile_function
+from graphc.codegen.emit_c import address
+from graphc.codegen.kernel import Arguments, store, workspace_pointer
+from graphc.codegen.points import Axis, Names, Points
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
+from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
+from graphc.ops.nests import unravel
+from graphc.schedule.convolution import WeightGradient
+from graphc.schedule.kernel import grain
+
+
+def weight_gradient_body(kernel: WeightGradient, arguments: Arguments) -> list[Stmt]:
+    return _Generator(kernel, arguments).build()
+
+
+class _Generator:
+    """Loops: units (part of the images, group, panel of columns, ranges of rows), images, blocks of
+    rows of y, ranges, tiles; then, over the rows of w, the sum of the parts.
+    """
+
+    def __init__(self, kernel: WeightGradient, arguments: Arguments):
+        self.kernel = kernel
+        self.points = Points(kernel, arguments.names, arguments.mutable, Names())
+        self.dtype = kernel.node.types[0].dtype
+        self.x, self.y = kernel.operand("x"), kernel.operand("y")
+        self.rows, self.columns = kernel.tile
+        self.ranges = math.prod(kernel.ranges)
+
+    def build(self) -> list[Stmt]:
+        kernel, points = self.kernel, self.points
+        body: list[Stmt] = []
+        points.enter(body)
+        self._tables()
+        own = kernel.workspace.per_thread
+        points.add(workspace_pointer("sums", self.dtype, 0))
+        points.add(workspace_pointer("rows", self.dtype, kernel.sums_bytes, own))
+        if not kernel.reads_in_place:
+            at = kernel.sums_bytes + kernel.copied_bytes
+            points.add(workspace_pointer("right", self.dtype, at, own))
+        points.add(Array("total", self.dtype, self.columns))
+        self._units()
+        points.add(Barrier())
+        self._merge()
+        return body
+
+    def _tables(self) -> None:
+        """Where the taps of the ranges lie in the copied part, and where the rows of y."""
+        kernel = self.kernel
+        steps = kernel.copied.strides[:-1]
+        dilated = [d * s for d, s in zip(kernel.geometry.dilation, steps, strict=True)]
+        taps = [range(k) for k in kernel.ranges]
+        self.points.add(Numbers("taps", tuple(_dot(tap, dilated) for tap in product(*taps))))
+        moved = [axis.advance * s for axis, s in zip(kernel.axes, steps, strict=True)]
+        counts = [kernel.block, *[axis.count for axis in kernel.axes[1:]]]
+        lines = product(*[range(n) for n in counts[:-1]])
+        self.points.add(Numbers("runs", tuple(_dot(line, moved) for line in lines)))
+
+    def _units(self) -> None:
+        kernel, points = self.kernel, self.points
+        unit, _ = points.share(kernel.units, kernel.grain, "unit")
+        every = self.ranges if kernel.divided else 1
+        only = unit % every
+        panel = points.let("panel", unit // every % kernel.panels)
+        group = points.let("group", unit // (every * kernel.panels) % kernel.groups)
+        part = points.let("part", unit // (every * kernel.panels * kernel.groups))
+        size = self.ranges // every * kernel.sums
+        base = points.let("base", unit * size)
+        clear(points, "sums", self.x, base, base + size)
+        images = self.x.shape[0]
+        end = call("gx_smaller", INDEX, (part + 1) * kernel.part, index(images))
+        image = points.loop("image", part * kernel.part, end)
+        first: Expr = index(0)
+        if kernel.blocks > 1:
+            first = points.loop("first", first, index(kernel.axes[0].count), kernel.block)
+        low, *lows = (axis.low for axis in kernel.axes)
+        starts = [points.let("start", first * kernel.axes[0].advance + low), *map(index, lows)]
+        channel = points.let("channel", group * kernel.channels)
+        Copy(points, "rows", kernel.copied, self.x, image, channel, starts).write(kernel.slack)
+        count: Expr = index(kernel.block)
+        if kernel.axes[0].count % kernel.block:
+            rest = index(kernel.axes[0].count) - first
+            count = points.let("count", call("gx_smaller", INDEX, rest, index(kernel.block)))
+        right, step = self._right(image, group, panel, first, count)
+        self._tiles(base, only, count, right, step)
+        points.leave()
+        if kernel.blocks > 1:
+            points.leave()
+        points.leave()
+
+    def _right(
+        self, image: Expr, group: Expr, panel: Expr, first: Expr, count: Expr
+    ) -> tuple[str, Expr]:
+        """The panel of y as the tile reads it: address, and step from pixel to pixel."""
+        kernel, points = self.kernel, self.points
+        column = points.let("column", group * kernel.outputs + panel * self.columns)
+        inner = [axis.count for axis in kernel.axes[1:]]
+        if kernel.reads_in_place:
+            place = kernel.storage.places[self.y]
+            each, row, *_, channel = place.strided.strides
+            pixel = row // math.prod(inner)
+            at = image * each + first * row + column * channel + place.strided.offset
+            return address(points.arrays[place.root], at), index(pixel)
+        o = points.loop("o", index(0), count * math.prod(inner))
+        position = list(unravel(o, (kernel.block, *inner)))
+        position[0] = first + position[0]
+        used = self._columns(panel)
+        v = points.loop("v", index(0), used)
+        element = points.read(self.y, (image, *position, column + v))
+        points.add(Store("right", o * self.columns + v, element))
+        points.leave()
+        clear(points, "right", self.y, o * self.columns + used, (o + 1) * self.columns)
+        points.leave()
+        return "right", index(self.columns)
+
+    def _columns(self, panel: Expr) -> Expr:
+        """How many columns of a panel there are."""
+        outputs = self.kernel.outputs
+        if outputs % self.columns == 0:
+            return index(self.columns)
+        rest = index(outputs) - panel * self.columns
+        return call("gx_smaller", INDEX, rest, index(self.columns))
+
+    def _tiles(self, base: Expr, only: Expr, count: Expr, right: str, step: Expr) -> None:
+        """The tiles of the unit's ranges, to which a block of pixels is added."""
+        kernel, points = self.kernel, self.points
+        inner = [axis.count for axis in kernel.axes[1:]]
+        lines = count * math.prod(inner[:-1]) if inner else index(1)
+        terms = index(inner[-1]) if inner else count
+        number, at = only, base
+        if not kernel.divided and self.ranges > 1:
+            number = points.loop("range", index(0), index(self.ranges))
+            at = base + number * kernel.sums
+        tile = points.loop("m", index(0), index(kernel.range), self.rows)
+        left = Load(INDEX, "taps", number) + tile
+        pixel = kernel.axes[-1].advance * kernel.copied.strides[-2]
+        points.add(Do(f"{tile_function(kernel)[0]}_runs", (
+            lines, "runs", terms, address("rows", left), index(1), index(pixel), right, step,
+            address("sums", at + tile * self.columns), Var(INDEX, "GX_ACCUMULATE"),
+        )))  # fmt: skip
+        points.leave()
+        if not kernel.divided and self.ranges > 1:
+            points.leave()
+
+    def _merge(self) -> None:
+        """The parts' sums of each row of w in order, and the fused members."""
+        kernel, points = self.kernel, self.points
+        shape = kernel.node.types[0].shape
+        rows = self.ranges * kernel.range
+        cost = shape[-1] * (kernel.parts + kernel.group.cost)
+        row, _ = points.share(rows, grain(cost), "row")
+        number, inside = row // kernel.range, points.let("inside", row % kernel.range)
+        group: Expr = index(0)
+        if kernel.groups > 1:
+            group = points.loop("group", index(0), index(kernel.groups))
+        panel: Expr = index(0)
+        if kernel.panels > 1:
+            panel = points.loop("panel", index(0), index(kernel.panels))
+        clear(points, "total", self.x, index(0), index(self.columns))
+        part: Expr = index(0)
+        if kernel.parts > 1:
+            part = points.loop("part", index(0), index(kernel.parts))
+        panels = (part * kernel.groups + group) * kernel.panels + panel
+        start = (panels * self.ranges + number) * kernel.sums + inside * self.columns
+        start = points.let("at", start)
+        v = points.loop("v", index(0), index(self.columns))
+        points.add(Accumulate("total", v, Load(self.dtype, "sums", start + v)))
+        points.leave()
+        if kernel.parts > 1:
+            points.leave()
+        positions = [points.let("i", at) for at in unravel(row, shape[:-1])]
+        base = points.let("column", group * kernel.outputs + panel * self.columns)
+        v = points.loop("v", index(0), self._columns(panel))
+        spans = points.leading(shape)
+        points.axes = [
+            Axis(*span, at) for span, at in zip(spans, [*positions, base + v], strict=True)
+        ]
+        points.define(kernel.node, Load(self.dtype, "total", v))
+        for node in kernel.nodes[1:]:
+            points.member(node)
+        for value in kernel.writes:
+            points.add(store(points, value, points.member(value.node)))
+
+
+def _dot(numbers: tuple[int, ...], steps: list[int]) -> int:
+    return sum(n * s for n, s in zip(numbers, steps, strict=False))

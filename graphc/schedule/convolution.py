@@ -1,0 +1,333 @@
+"""The kernels of convolutions: the correlations that give y or x, and the gradient of the weights.
+
+Both copy the part of an array that a unit of work reads into working memory of the thread, with
+zeros around it: what reads it afterwards needs no conditions. What is fused in front of that array
+is computed while it is copied.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from graphc.dtypes import TensorType
+from graphc.ir.graph import Node, Value
+from graphc.ir.spec import Convolve, Strided, row_major
+from graphc.ops.geometry import Geometry
+from graphc.schedule.correlation import (
+    Axis,
+    Phase,
+    backward_axes,
+    forward_axes,
+    phases,
+    tap_numbers,
+)
+from graphc.schedule.kernel import PointKernel, Workspace
+from graphc.schedule.product import PRODUCT_GRAIN
+from graphc.schedule.tiles import UNITS, register_tile, round_up
+
+#: Bytes of the copied part of an array: it stays in the first-level cache.
+COPY_BYTES = 49152
+#: Rows of results of a correlation that one unit computes at least: rows at the edge of the part
+#: are copied for more than one unit.
+BLOCK_ROWS = 4
+#: Terms of a weight gradient that are summed in one chain: a law of shape alone.
+CHAIN_TERMS = 256
+#: Parts into which the images of a weight gradient are divided at most, and bytes of all parts'
+#: sums: laws of shape alone.
+IMAGE_PARTS = 16
+PART_BYTES = 1 << 22
+
+
+class Convolution(PointKernel):
+    """What the kernels share: the three arrays, and the part of one that is copied."""
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def declared(self) -> Convolve:
+        spec = self.spec(self.node)
+        assert isinstance(spec, Convolve)
+        return spec
+
+    @cached_property
+    def types(self) -> dict[str, TensorType]:
+        """The types of x, w and y."""
+        result = self.declared.result
+        known = dict(zip("xwy".replace(result, ""), self.node.inputs, strict=True))
+        return {v: value.type for v, value in known.items()} | {result: self.node.types[0]}
+
+    def operand(self, name: str) -> Value:
+        return self.node.inputs["xwy".replace(self.declared.result, "").index(name)]
+
+    @property
+    def geometry(self) -> Geometry:
+        spec = self.declared
+        kernel = self.types["w"].shape[:-2]
+        return Geometry(kernel, spec.strides, spec.padding, spec.dilation)
+
+    @property
+    def itemsize(self) -> int:
+        return self.node.types[0].dtype.itemsize
+
+    @property
+    def groups(self) -> int:
+        return self.declared.groups
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        raise TypeError
+
+    @property
+    def channels(self) -> int:
+        """Channels of a group of the array that is copied."""
+        raise TypeError
+
+    @cached_property
+    def tile(self) -> tuple[int, int]:
+        """Rows and columns of the register tile."""
+        raise TypeError
+
+    @property
+    def block(self) -> int:
+        """Positions along the first axis that a unit takes at a time."""
+        raise TypeError
+
+    @property
+    def slack(self) -> int:
+        """Elements behind the copied part that a tile may read."""
+        raise TypeError
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.axes[0].count // self.block)
+
+    @cached_property
+    def copied(self) -> Strided:
+        """The copied part: positions along the spatial axes, then channels."""
+        inner = [axis.span(axis.count) for axis in self.axes[1:]]
+        shape = (self.axes[0].span(self.block), *inner, self.channels)
+        return Strided(shape, row_major(shape))
+
+    @property
+    def copied_bytes(self) -> int:
+        elements = math.prod(self.copied.shape) + self.slack
+        return round_up(max(1, elements) * self.itemsize, 64)
+
+    @property
+    def panels(self) -> int:
+        """Panels of columns of a group."""
+        raise TypeError
+
+    @property
+    def units(self) -> int:
+        raise TypeError
+
+    @property
+    def grain(self) -> int:
+        """Units that one thread takes at least."""
+        work = self.node.op.flops(*[v.type for v in self.node.inputs]) // 2
+        return max(1, PRODUCT_GRAIN // max(1, work // max(1, self.units)))
+
+    def workers(self, threads: int) -> int:
+        return min(threads, max(1, -(-self.units // self.grain)))
+
+    @property
+    def synchronizes(self) -> bool:
+        return True
+
+
+class Correlation(Convolution):
+    """y of x and w, or x of w and y. A unit is a block of rows of one image and group; the weights
+    are packed once, by all threads, in panels as wide as a tile.
+    """
+
+    @property
+    def source(self) -> Value:
+        return self.operand("x" if self.declared.result == "y" else "y")
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        lines = forward_axes if self.declared.result == "y" else backward_axes
+        return lines(self.geometry, self.types["x"].shape[1:-1])
+
+    @property
+    def channels(self) -> int:
+        return self.source.shape[-1] // self.groups
+
+    @property
+    def outputs(self) -> int:
+        """Channels of a group of the result."""
+        return self.node.types[0].shape[-1] // self.groups
+
+    @cached_property
+    def taps(self) -> list[tuple[int, ...]]:
+        """Indices of the weights' taps, in the order in which they are packed."""
+        return tap_numbers(self.axes)
+
+    @cached_property
+    def tile(self) -> tuple[int, int]:
+        terms = len(self.taps) * self.channels
+        pixels = self.axes[-1].count
+        return register_tile(self.isa, self.source.dtype, pixels, self.outputs, terms)
+
+    @cached_property
+    def block(self) -> int:
+        first, *inner = self.axes
+        size = math.prod(axis.span(axis.count) for axis in inner) * self.channels * self.itemsize
+        unit = 1 if inner else self.tile[0]
+        block = unit * BLOCK_ROWS
+        while block < first.count and first.span(2 * block) * size <= COPY_BYTES:
+            block *= 2
+        images = self.types["x"].shape[0] * self.groups
+        while block > unit and images * -(-first.count // block) < UNITS:
+            block //= 2
+        blocks = -(-first.count // block)
+        return round_up(-(-first.count // blocks), unit)
+
+    @property
+    def slack(self) -> int:
+        return self.tile[0] * self.axes[-1].advance * self.channels
+
+    @property
+    def panels(self) -> int:
+        return -(-self.outputs // self.tile[1])
+
+    @property
+    def units(self) -> int:
+        return self.types["x"].shape[0] * self.groups * self.blocks
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        return phases(self.axes, self.copied.strides[:-1], self.channels)
+
+    @property
+    def panel_bytes(self) -> int:
+        """All packed panels."""
+        size = self.groups * self.panels * len(self.taps) * self.channels * self.tile[1]
+        return round_up(size * self.itemsize, 64)
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.panel_bytes, self.copied_bytes)
+
+
+class WeightGradient(Convolution):
+    """w of x and y: rows of taps and input channels, columns of output channels, terms of pixels. A
+    unit is a part of the images, a group, a panel of columns and, where those are few, one tap of
+    all axes but the last. Its sums wait until all units are done, and are added in order.
+    """
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        return forward_axes(self.geometry, self.types["x"].shape[1:-1])
+
+    @property
+    def channels(self) -> int:
+        return self.types["w"].shape[-2]
+
+    @property
+    def outputs(self) -> int:
+        return self.types["w"].shape[-1] // self.groups
+
+    @property
+    def merges(self) -> bool:
+        """Whether neighbouring taps of the last axis are rows of one range."""
+        return self.geometry.dilation[-1] == 1
+
+    @property
+    def range(self) -> int:
+        """Rows that lie one after the other in the copied part."""
+        return self.channels * (self.geometry.kernel[-1] if self.merges else 1)
+
+    @property
+    def ranges(self) -> tuple[int, ...]:
+        """Taps that number the ranges."""
+        return self.geometry.kernel[:-1] if self.merges else self.geometry.kernel
+
+    @cached_property
+    def tile(self) -> tuple[int, int]:
+        dtype = self.node.types[0].dtype
+        return register_tile(self.isa, dtype, self.range, self.outputs, CHAIN_TERMS)
+
+    @cached_property
+    def block(self) -> int:
+        first, *inner = (axis.count for axis in self.axes)
+        wanted = max(1, CHAIN_TERMS // max(1, math.prod(inner)))
+        return -(-first // -(-first // wanted))
+
+    @property
+    def slack(self) -> int:
+        return self.tile[0]
+
+    @property
+    def panels(self) -> int:
+        return -(-self.outputs // self.tile[1])
+
+    @cached_property
+    def parts(self) -> int:
+        """Parts of the images whose sums are added in order."""
+        images, size = self.types["x"].shape[0], max(1, self.types["w"].nbytes)
+        return max(1, min(images, IMAGE_PARTS, PART_BYTES // size))
+
+    @property
+    def part(self) -> int:
+        """Images of a part."""
+        return -(-self.types["x"].shape[0] // self.parts)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the ranges are units of their own."""
+        return self.parts * self.groups * self.panels < UNITS
+
+    @property
+    def units(self) -> int:
+        ranges = math.prod(self.ranges) if self.divided else 1
+        return self.parts * self.groups * self.panels * ranges
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a range."""
+        return -(-self.range // self.tile[0])
+
+    @property
+    def sums(self) -> int:
+        """Elements of the sums of one range and panel."""
+        return self.tiles * self.tile[0] * self.tile[1]
+
+    @property
+    def sums_bytes(self) -> int:
+        ranges = math.prod(self.ranges)
+        size = self.parts * self.groups * self.panels * ranges * self.sums
+        return round_up(size * self.itemsize, 64)
+
+    @property
+    def reads_in_place(self) -> bool:
+        """Whether y has whole panels, unbroken, and all its pixels at one distance."""
+        place = self.storage.places.get(self.operand("y"))
+        if place is None or self.outputs % self.tile[1]:
+            return False
+        _, *spatial, channel = place.strided.strides
+        shape = place.strided.shape[1:-1]
+        pixel = spatial[-1]
+        even = [pixel * s for s in row_major(shape)]
+        return channel == 1 and all(
+            n == 1 or s == e for n, s, e in zip(shape, spatial, even, strict=True)
+        )
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of y that are taken at a time."""
+        return self.block * math.prod(axis.count for axis in self.axes[1:])
+
+    @property
+    def panel_bytes(self) -> int:
+        """A panel of y, where it has to be packed."""
+        size = self.pixels * self.tile[1] * self.itemsize
+        return 0 if self.reads_in_place else round_up(size, 64)
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.sums_bytes, self.copied_bytes + self.panel_bytes)
