@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph
 from graphc.ir.verify import verify as verify_graph
+from graphc.passes.channels_last import channels_last
 from graphc.passes.cse import cse
 from graphc.passes.expand import expand
 from graphc.passes.flatten import flatten
@@ -48,6 +49,8 @@ REPEATED: tuple[tuple[str, Pass], ...] = (
     ("merge", cse),
     # Before folding: constants meet when broadcasts move behind the operators on them.
     ("simplify", simplify),
+    # After simplifying, which lets it see through broadcasts, and joins or removes what it moves.
+    ("layouts", channels_last),
     # After simplifying, which needs what it finds (constant conditions) in the next round.
     ("fold", fold),
 )
