@@ -12,7 +12,7 @@ from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
-from graphc.ops.nests import unravel
+from graphc.ir.spec import unravel
 from graphc.schedule.convolution import WeightGradient
 from graphc.schedule.kernel import grain
 
@@ -55,7 +55,7 @@ class _Generator:
         """Where the taps of the ranges lie in the copied part, and where the rows of y."""
         kernel = self.kernel
         steps = kernel.copied.strides[:-1]
-        dilated = [d * s for d, s in zip(kernel.geometry.dilation, steps, strict=True)]
+        dilated = [d * s for d, s in zip(kernel.declared.dilation, steps, strict=True)]
         taps = [range(k) for k in kernel.ranges]
         self.points.add(Numbers("taps", tuple(_dot(tap, dilated) for tap in product(*taps))))
         moved = [axis.advance * s for axis, s in zip(kernel.axes, steps, strict=True)]

@@ -59,6 +59,15 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+def unravel(flat: Expr, shape: tuple[int, ...]) -> Index:
+    """The position in a shape of an element counted in row-major order."""
+    result: list[Expr] = []
+    for k, (extent, step) in enumerate(zip(shape, row_major(shape), strict=True)):
+        at = flat // step
+        result.append(at % extent if k else at)
+    return tuple(result)
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     pass

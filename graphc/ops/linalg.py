@@ -19,8 +19,8 @@ from graphc.ir.expr import INDEX, Load, call, const, index, select
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import Do, For, Let, Stmt, Store
 from graphc.ir.site import located
-from graphc.ir.spec import Index, Nest, NestIO
-from graphc.ops.nests import ZERO, counter, over, unravel
+from graphc.ir.spec import Index, Nest, NestIO, unravel
+from graphc.ops.nests import ZERO, counter, over
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 from graphc.ops.triangles import half_lower, put_rows, take_rows, tril, triu, unpacked
 

@@ -8,16 +8,7 @@ from collections.abc import Callable, Sequence
 from graphc.dtypes import DType, TensorType
 from graphc.ir.expr import INDEX, Expr, Load, Var, const, index
 from graphc.ir.loops import Accumulate, For, Stmt, Store
-from graphc.ir.spec import Index, NestIO, row_major
-
-
-def unravel(flat: Expr, shape: tuple[int, ...]) -> Index:
-    """The position in a shape of an element counted in row-major order."""
-    result: list[Expr] = []
-    for k, (extent, step) in enumerate(zip(shape, row_major(shape), strict=True)):
-        at = flat // step
-        result.append(at % extent if k else at)
-    return tuple(result)
+from graphc.ir.spec import Index, NestIO, unravel
 
 
 class Lines:

@@ -16,9 +16,9 @@ from graphc.ir.expr import INDEX, Expr, Load, Var, binary, cast, index, logical,
 from graphc.ir.graph import Value, apply
 from graphc.ir.loops import Assign, Declare, Do, For, Let, Stmt, Store, While
 from graphc.ir.site import located
-from graphc.ir.spec import Nest, NestIO
+from graphc.ir.spec import Nest, NestIO, unravel
 from graphc.ops.families import Discrete
-from graphc.ops.nests import ZERO, Lines, counter, unravel
+from graphc.ops.nests import ZERO, Lines, counter
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
 

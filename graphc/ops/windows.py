@@ -15,10 +15,10 @@ from graphc.ir.expr import index
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.loops import For, Stmt
 from graphc.ir.site import located
-from graphc.ir.spec import Index, Nest, NestIO, Strided
+from graphc.ir.spec import Index, Nest, NestIO, Strided, unravel
 from graphc.ops.families import Linear
 from graphc.ops.geometry import Geometry
-from graphc.ops.nests import ZERO, Sums, counter, unravel
+from graphc.ops.nests import ZERO, Sums, counter
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.ops.shape import IndexMap
 

@@ -8,12 +8,12 @@ is computed while it is copied.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 from graphc.dtypes import TensorType
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Convolve, Strided, row_major
-from graphc.ops.geometry import Geometry
 from graphc.schedule.correlation import (
     Axis,
     Phase,
@@ -63,10 +63,14 @@ class Convolution(PointKernel):
         return self.node.inputs["xwy".replace(self.declared.result, "").index(name)]
 
     @property
-    def geometry(self) -> Geometry:
-        spec = self.declared
-        kernel = self.types["w"].shape[:-2]
-        return Geometry(kernel, spec.strides, spec.padding, spec.dilation)
+    def kernel(self) -> tuple[int, ...]:
+        """The taps along each axis."""
+        return self.types["w"].shape[:-2]
+
+    @property
+    def spatial(self) -> tuple[Sequence[int], ...]:
+        """Extents of w, x and y."""
+        return self.kernel, self.types["x"].shape[1:-1], self.types["y"].shape[1:-1]
 
     @property
     def itemsize(self) -> int:
@@ -151,7 +155,7 @@ class Correlation(Convolution):
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         lines = forward_axes if self.declared.result == "y" else backward_axes
-        return lines(self.geometry, self.types["x"].shape[1:-1])
+        return lines(self.declared, *self.spatial)
 
     @property
     def channels(self) -> int:
@@ -222,7 +226,7 @@ class WeightGradient(Convolution):
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
-        return forward_axes(self.geometry, self.types["x"].shape[1:-1])
+        return forward_axes(self.declared, *self.spatial)
 
     @property
     def channels(self) -> int:
@@ -235,17 +239,17 @@ class WeightGradient(Convolution):
     @property
     def merges(self) -> bool:
         """Whether neighbouring taps of the last axis are rows of one range."""
-        return self.geometry.dilation[-1] == 1
+        return self.declared.dilation[-1] == 1
 
     @property
     def range(self) -> int:
         """Rows that lie one after the other in the copied part."""
-        return self.channels * (self.geometry.kernel[-1] if self.merges else 1)
+        return self.channels * (self.kernel[-1] if self.merges else 1)
 
     @property
     def ranges(self) -> tuple[int, ...]:
         """Taps that number the ranges."""
-        return self.geometry.kernel[:-1] if self.merges else self.geometry.kernel
+        return self.kernel[:-1] if self.merges else self.kernel
 
     @cached_property
     def tile(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from graphc.ops.geometry import Geometry
+from graphc.ir.spec import Convolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +59,26 @@ class Axis:
         return (count - 1) * self.advance + reach - self.low + 1
 
 
-def forward_axes(geometry: Geometry, extents: Sequence[int]) -> tuple[Axis, ...]:
-    """The axes of y as the correlation of x, whose extents are given."""
-    counts = geometry.windows(extents)
+def forward_axes(
+    spec: Convolve, kernel: Sequence[int], extents: Sequence[int], counts: Sequence[int]
+) -> tuple[Axis, ...]:
+    """The axes of y, of `counts` elements, as the correlation of x, of `extents`."""
     return tuple(
         Axis((Line(0, 1, o, tuple(range(k)), -before, stride, step),), n)
         for n, o, k, stride, (before, _), step in zip(
-            extents, counts, geometry.kernel, geometry.strides, geometry.padding,
-            geometry.dilation, strict=True,
+            extents, counts, kernel, spec.strides, spec.padding, spec.dilation, strict=True
         )
     )  # fmt: skip
 
 
-def backward_axes(geometry: Geometry, extents: Sequence[int]) -> tuple[Axis, ...]:
-    """The axes of x, whose extents are given, as the correlation of y."""
-    counts = geometry.windows(extents)
+def backward_axes(
+    spec: Convolve, kernel: Sequence[int], extents: Sequence[int], counts: Sequence[int]
+) -> tuple[Axis, ...]:
+    """The axes of x, of `extents`, as the correlation of y, of `counts` elements."""
     return tuple(
         Axis(tuple(_remainder(r, n, k, s, p[0], d) for r in range(min(s, max(n, 1)))), o)
         for n, o, k, s, p, d in zip(
-            extents, counts, geometry.kernel, geometry.strides, geometry.padding,
-            geometry.dilation, strict=True,
+            extents, counts, kernel, spec.strides, spec.padding, spec.dilation, strict=True
         )
     )  # fmt: skip
 
