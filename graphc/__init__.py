@@ -204,7 +204,7 @@ from graphc.transforms import (
     vmap,
 )
 
-from graphc import nn, optim, random  # isort: skip
+from graphc import memory, nn, optim, random, testing  # isort: skip
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import graphc
-from graphc.commands import stages, tools, train
+from graphc.commands import memory, stages, tools, train
 from graphc.errors import GraphcError
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def _options(
 
 train.register(app)
 stages.register(app)
+memory.register(app)
 tools.register(app)
 
 

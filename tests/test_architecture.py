@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "random",
         "stages",
         "tensor",
+        "testing",
         "text",
         "trace",
         "transforms",

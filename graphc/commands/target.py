@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -31,13 +34,42 @@ def load_target(target: str) -> Traced[..., Any]:
     What is wrong with the text of the target is a usage error (status 2); what the module raises
     while it is imported is raised.
     """
+    return _traced(_find(target)[1], target)
+
+
+def load_family(target: str, parameter: str) -> Callable[[int], Traced[..., Any]]:
+    """The steps that a target's function traces for each value of a parameter: one of its own, or
+    an integer of its module, which is set before each call. Raises usage errors as `load_target`.
+    """
+    module, found = _find(target)
+    if isinstance(found, Traced) or not callable(found):
+        raise typer.BadParameter(f"{target} is a traced step; a function that traces is required")
+    if parameter in inspect.signature(found).parameters:
+        return lambda size: _traced(partial(found, **{parameter: size}), target)
+    if type(getattr(module, parameter, None)) is not int:
+        raise typer.BadParameter(
+            f"{target} has no parameter {parameter!r}, and its module no integer of that name"
+        )
+
+    def trace(size: int) -> Traced[..., Any]:
+        setattr(module, parameter, size)
+        return _traced(found, target)
+
+    return trace
+
+
+def _find(target: str) -> tuple[ModuleType, Any]:
+    """The module of a target, and what NAME is there."""
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise typer.BadParameter(f"FILE.py:NAME or module:NAME is required, got {target!r}")
     module = _file(Path(place)) if place.endswith(".py") else _module(place)
     if not hasattr(module, name):
         raise typer.BadParameter(f"{place} has no {name!r}")
-    found = getattr(module, name)
+    return module, getattr(module, name)
+
+
+def _traced(found: Any, target: str) -> Traced[..., Any]:
     if not isinstance(found, Traced) and callable(found):
         found = found()
     if not isinstance(found, Traced):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -33,6 +33,8 @@ class Saved:
     kind: str
     rule: str
     recompute_flops: int
+    #: The user's line that computed it, as `model.py:12`; empty where there is none.
+    site: str
     #: Where the value stands in the optimized graph: the node's number, and which of its results.
     place: tuple[int, int]
     _drop: Callable[[], int] = field(repr=False)
@@ -46,8 +48,8 @@ class Saved:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the drop of the peak, which takes a plan."""
-        names = ("value", "bytes", "producer", "consumers", "kind", "rule", "recompute_flops")
-        return {name: getattr(self, name) for name in names} | {"place": list(self.place)}
+        shown = [f.name for f in fields(self) if f.repr]
+        return {name: getattr(self, name) for name in shown}
 
 
 def find(rows: Sequence[Saved], graph: Graph, option: str) -> frozenset[Value]:
@@ -101,6 +103,7 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
                 _kind(value, [role for role, _ in asked]),
                 "; ".join(dict.fromkeys(text for _, text in asked)),
                 _recompute_flops(value, values),
+                str(value.node.meta.site or ""),
                 (number[value.node], value.index),
                 partial(drop, value) if is_pure(value.node) else int,
             )

@@ -82,8 +82,7 @@ class Search:
         first is that of `base`, of which the work is not counted.
         """
         first = self.plan(self.base)
-        for policy in self._cuts():
-            self.plan(policy)
+        list(self.cuts())
         segments = [(count, self.plan(self._segments(count))) for count in self._counts()]
         for count, _ in sorted(segments, key=lambda s: s[1].peak_bytes)[:2]:
             for part in PARTS:
@@ -104,9 +103,10 @@ class Search:
         kept = self.base.keep | (keep - self.base.again)
         return Policy(weight, repeatable, kept, self.base.again)
 
-    def _cuts(self) -> Iterator[Policy]:
+    def cuts(self) -> Iterator[Plan]:
+        """The plans of cuts through the whole forward pass, the least work first."""
         for weight in WEIGHTS:
-            yield self._policy(weight, self.forward.nodes, frozenset())
+            yield self.plan(self._policy(weight, self.forward.nodes, frozenset()))
 
     def _segments(self, count: int, part: float = 1.0) -> Policy:
         """Segments whose boundaries are kept. The last one is used as soon as it is computed."""
