@@ -197,6 +197,7 @@ from graphc.transforms import (
     jacfwd,
     jacrev,
     jvp,
+    scan,
     stop_gradient,
     tap,
     value_and_grad,

@@ -8,8 +8,9 @@ import numpy as np
 
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError, GraphcError
-from graphc.ir.graph import Graph, Input, Node, Value, toposort
+from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.site import located
+from graphc.ir.structure import needed
 
 
 def evaluate(
@@ -25,7 +26,7 @@ def evaluate(
     known: dict[Value, np.ndarray] = {}
     for value, array in arrays.items():
         known[value] = _checked(value, np.asarray(array))
-    nodes = _needed(wanted, known)
+    nodes = needed(wanted, known)
     remaining = _last_readers(nodes, wanted)
     for node in nodes:
         if isinstance(node.op, Input):
@@ -41,18 +42,6 @@ def evaluate(
             if remaining.get(value) is node:
                 del known[value], remaining[value]
     return [np.array(known[v]) for v in wanted]
-
-
-def _needed(wanted: Sequence[Value], known: Mapping[Value, np.ndarray]) -> list[Node]:
-    """The nodes to compute, in order: those that something not yet known needs."""
-    needed: set[Node] = set()
-    stack = [v for v in wanted if v not in known]
-    while stack:
-        node = stack.pop().node
-        if node not in needed:
-            needed.add(node)
-            stack.extend([v for v in node.inputs if v not in known])
-    return [n for n in toposort(wanted) if n in needed]
 
 
 def _last_readers(nodes: Sequence[Node], wanted: Sequence[Value]) -> dict[Value, Node]:

@@ -51,6 +51,11 @@ static inline void gx_barrier_wait(gx_thread thread) {
     thread.barrier->wait(thread.barrier);
 }
 
+/* Who runs a part of the program alone, whatever the region's threads: it waits for nobody. */
+static inline gx_thread gx_alone(void) {
+  return (gx_thread){0, 1, NULL};
+}
+
 /* Runs a task on `threads` threads; on one, it runs here and needs no runtime. */
 static inline int gx_run(const gx_runtime *runtime, gx_task *task, void *context, int threads) {
   if (threads > 1)

@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "dtypes"),
     ("ir",),
     ("ops",),
-    ("reference", "autodiff", "passes"),
+    ("reference", "autodiff", "control", "passes"),
     ("schedule",),
     ("codegen", "build"),
     (

@@ -1,1 +1,1 @@
-"""Floor 3: differentiation as graph to graph, by the rules that stand in the operators."""
+"""Floor 3: differentiation and batching as graph to graph, by the rules of the operators."""

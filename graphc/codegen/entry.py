@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.schedule.kernel import Kernel
+from graphc.codegen.hazards import accesses, barriers
 from graphc.schedule.program import Buffer, Memory, Program
 
 #: Calls in one function: a larger one makes the C compiler slow.
 _CALLS = 400
 
 
-def entry(program: Program, kernels: Sequence[tuple[Kernel, str]]) -> str:
+def entry(program: Program, kernels: Sequence[str]) -> str:
     """The functions that make the kernels' calls in order, a barrier where data crosses threads."""
     calls = _calls(program, kernels)
     parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)] or [[]]
@@ -81,29 +81,13 @@ GX_EXPORT int graphc_profile(void *const *in, void *const *out, void *arena,
 """
 
 
-def _calls(program: Program, kernels: Sequence[tuple[Kernel, str]]) -> list[str]:
+def _calls(program: Program, calls: Sequence[str]) -> list[str]:
     lines: list[str] = []
-    hazards = _Hazards()
-    single = program.threads == 1
-    for kernel, call in kernels:
-        reads = [program.buffers[v] for v in kernel.reads]
-        writes = [program.buffers[v] for v in kernel.writes]
-        work = program.workspaces.get(kernel)
-        if work is not None:
-            writes.append(work)
-        if not single and hazards.conflict(reads, writes):
+    waits = barriers(accesses(program))
+    for call, wait in zip([*calls, *_copies(program)], waits, strict=True):
+        if wait and program.threads > 1:
             lines.append("gx_barrier_wait(t);")
-            hazards.clear()
-        if kernel.synchronizes:
-            hazards.clear()
-        hazards.add(reads, writes)
         lines.append(call)
-    for copy, line in zip(program.copies, _copies(program), strict=True):
-        if not single and hazards.conflict([copy.source], [copy.target]):
-            lines.append("gx_barrier_wait(t);")
-            hazards.clear()
-        hazards.add([copy.source], [copy.target])
-        lines.append(line)
     return lines
 
 
@@ -114,38 +98,6 @@ def _copies(program: Program) -> list[str]:
         f" {c.target.nbytes});"
         for c in program.copies
     ]
-
-
-class _Hazards:
-    """What was read and written since the last barrier. A kernel that touches it as another
-    thread may have left it has to wait.
-    """
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.read: list[tuple[object, int, int]] = []
-        self.written: list[tuple[object, int, int]] = []
-
-    def add(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
-        self.read.extend(map(_extent, reads))
-        self.written.extend(map(_extent, writes))
-
-    def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
-        return any(_overlap(_extent(b), other) for b in reads for other in self.written) or any(
-            _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
-        )
-
-
-def _extent(buffer: Buffer) -> tuple[object, int, int]:
-    if buffer.memory in (Memory.ARENA, Memory.WORKSPACE):
-        return ("arena", buffer.offset, buffer.offset + buffer.nbytes)
-    return ((buffer.memory, buffer.index), 0, buffer.nbytes)
-
-
-def _overlap(a: tuple[object, int, int], b: tuple[object, int, int]) -> bool:
-    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
 
 
 def pointer(buffer: Buffer, c_type: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from graphc.codegen.entry import entry, pointer, profiled_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
+from graphc.codegen.repeat import Callee, repeat_body
 from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
@@ -30,6 +31,7 @@ from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
 from graphc.schedule.program import Memory, Program
+from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
 
 _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
@@ -61,14 +63,21 @@ _EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
 @dataclass(slots=True)
 class KernelText:
     """A kernel as C: the function that computes it (shared by equal kernels), its call, and the
-    bytes of its local arrays.
+    bytes of its local arrays. `inner` are the kernels that it calls itself.
     """
 
     kernel: Kernel
     name: str
     text: str
-    call: str
     stack_bytes: int
+    arguments: Arguments
+    inner: list[KernelText]
+
+    @property
+    def call(self) -> str:
+        """The call in the entry of the step."""
+        passed = [pointer(a.buffer, a.param.dtype.c) for a in self.arguments.list]
+        return f"{self.name}({', '.join([*passed, 't'])});"
 
 
 @dataclass(slots=True)
@@ -90,9 +99,9 @@ def generate(program: Program) -> Unit:
     unit = Unit(program, [])
     by_text: dict[str, str] = {}
     for kernel in program.kernels:
-        unit.kernels.append(_kernel(kernel, program, by_text, unit))
+        unit.kernels.append(_kernel(kernel, program, program.threads, by_text, unit))
     unit.tables = _tables(program)
-    unit.entry = entry(program, [(k.kernel, k.call) for k in unit.kernels])
+    unit.entry = entry(program, [k.call for k in unit.kernels])
     unit.header = _header(program, unit)
     return unit
 
@@ -118,10 +127,19 @@ def interface(program: Program) -> str:
     )
 
 
-def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Unit) -> KernelText:
+def _kernel(
+    kernel: Kernel, program: Program, threads: int, by_text: dict[str, str], unit: Unit
+) -> KernelText:
+    """A kernel of a program that some threads run, and what it calls."""
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
-    body = _BODIES[type(kernel)](kernel, arguments)
-    body = keep_scalar(tidy(split_loops(body)))
+    inner: list[KernelText] = []
+    if isinstance(kernel, Repeat):
+        own = kernel.program
+        inner = [_kernel(k, own, own.threads, by_text, unit) for k in own.kernels]
+        calls = [Callee(k.name, k.arguments) for k in inner]
+        body = repeat_body(kernel, arguments, calls, threads)
+    else:
+        body = keep_scalar(tidy(split_loops(_BODIES[type(kernel)](kernel, arguments))))
     find = _TILES.get(type(kernel))
     if find is not None:
         unit.definitions.update((find(kernel),))
@@ -137,9 +155,8 @@ def _kernel(kernel: Kernel, program: Program, by_text: dict[str, str], unit: Uni
         function.name = name
         function.comment = _comment(kernel, arguments)
         unit.functions[name] = emit_c.function(function)
-    passed = [*[pointer(a.buffer, a.param.dtype.c) for a in arguments.list], "t"]
-    call = f"{name}({', '.join(passed)});"
-    return KernelText(kernel, name, unit.functions[name], call, local_bytes(body))
+    stack = local_bytes(body) + max((k.stack_bytes for k in inner), default=0)
+    return KernelText(kernel, name, unit.functions[name], stack, arguments, inner)
 
 
 def _documented(routine: Routine) -> str:
@@ -193,9 +210,10 @@ def _c_comment(text: str) -> str:
 
 def _tables(program: Program) -> list[str]:
     tables = []
-    for value, buffer in program.buffers.items():
-        if buffer.memory is Memory.TABLE:
-            tables.append(_table(value.node, buffer.index))
+    for part in program.nested():
+        for value, buffer in part.buffers.items():
+            if buffer.memory is Memory.TABLE:
+                tables.append(_table(value.node, buffer.index))
     return tables
 
 
@@ -288,7 +306,7 @@ def _by_effort(unit: Unit) -> list[tuple[tuple[str, ...], list[str]]]:
     that do most of the work, since a program of thousands would take it minutes.
     """
     work: dict[str, int] = {}
-    for k in unit.kernels:
+    for k in _all_kernels(unit.kernels):
         work[k.name] = work.get(k.name, 0) + k.kernel.flops + 8 * k.kernel.bytes
     names = sorted(unit.functions, key=lambda name: -work[name])
     groups: list[tuple[tuple[str, ...], list[str]]] = []
@@ -313,17 +331,38 @@ def translation_units(
     texts = []
     for flags, functions in _by_effort(unit):
         for group in _balanced(functions, min(count, len(functions))):
-            bodies = [re.sub(r"^static void", "void", t, flags=re.M) for t in group]
-            declared = [_prototype(t) for t in bodies]
+            bodies = [_external(t) for t in group]
+            declared = [_prototype(t) for t in (*_called(unit, group), *bodies)]
             called = "".join(bodies)
             defined = [text for name, text in unit.definitions.items() if name in called]
             own = "\n".join([*defined, *declared, *bodies])
             texts.append((runtime(own) + "\n" + own, flags))
-    kernels = [
-        _prototype(re.sub(r"^static void", "void", t, flags=re.M)) for t in unit.functions.values()
-    ]
+    kernels = [_prototype(_external(t)) for t in unit.functions.values()]
     own = "\n".join([*kernels, *unit.tables, unit.entry])
     return [*texts, (runtime(own) + "\n" + own, ("-O1",))]
+
+
+def _external(function: str) -> str:
+    """A function that other files may call."""
+    return re.sub(r"^static void", "void", function, flags=re.M)
+
+
+def _all_kernels(kernels: Sequence[KernelText]) -> Iterator[KernelText]:
+    """Kernels, and those that they call."""
+    for kernel in kernels:
+        yield kernel
+        yield from _all_kernels(kernel.inner)
+
+
+def _called(unit: Unit, functions: Sequence[str]) -> list[str]:
+    """The functions that those of a file call in other files."""
+    called = dict.fromkeys(
+        inner.text
+        for kernel in _all_kernels(unit.kernels)
+        if kernel.text in functions
+        for inner in kernel.inner
+    )
+    return [_external(text) for text in called if text not in functions]
 
 
 def _balanced(texts: list[str], count: int) -> list[list[str]]:

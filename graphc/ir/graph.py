@@ -27,9 +27,9 @@ class Op:
     """What a node computes. A subclass is a frozen dataclass whose fields are static parameters.
 
     Everything that is true of an operator stands in its class: type rule (`infer`), NumPy
-    reference, derivative rules, batching rule, and how it is computed (`spec`). An operator that
-    has no derivative sets `vjp = None`. Equal operators applied to equal inputs are equal nodes,
-    so parameters compare by bits where they hold numbers.
+    reference, rules for derivatives and batches, and how it is computed (`spec`). One without a
+    derivative sets `vjp = None`. Equal operators applied to equal inputs are equal nodes, so
+    parameters compare by bits where they hold numbers.
     """
 
     name: ClassVar[str]
@@ -72,6 +72,22 @@ class Op:
     def flops(self, *types: TensorType) -> int:
         """Floating-point operations of one application, for cost reports."""
         return 0
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The graphs that the operator runs: a loop's body, the branches of a condition."""
+        return ()
+
+    def with_bodies(self, bodies: Sequence[Graph]) -> Op:
+        """The same operator with other bodies of the same inputs and outputs."""
+        raise TypeError(f"{type(self).__name__} owns no graph")
+
+    #: Of operators with bodies. `narrowed(inputs, used)` gives the results that are `used` (None in
+    #: the place of others) from an operator that does less; None where nothing can be left out.
+    narrowed: Callable[..., Sequence[Value | None] | None] | None = None
+    #: `joined(other)` gives the operator that computes, from the same inputs, its own results and
+    #: then those of `other`, and where these are; None where there is none.
+    joined: Callable[..., tuple[Op, Sequence[int]] | None] | None = None
 
     def attributes(self) -> str:
         """The static parameters as text, for printing: `axes=(0,), keepdims=False`."""
@@ -367,9 +383,8 @@ class Graph:
 
 
 def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:
-    """All nodes that the values need. A node is made after its inputs, so serial order is a
-    topological order, and it is the order in which the user wrote the program. Nodes whose serial
-    is below `since`, and what only they need, are left out.
+    """All nodes that the values need by serial: inputs are made first, so the order is topological,
+    and that of the program. Serials below `since`, and what only they need, are left out.
     """
     seen: set[Node] = set()
     stack = [v.node for v in values]

@@ -16,17 +16,19 @@ def graph_text(graph: Graph) -> str:
 
         h: float32[32,128] = add(v5, b1)    # model.py:12
 
-    Nodes that a derivative rule made say of which node: `# d tanh, model.py:12`. Outputs and
-    donations stand at the end.
+    Nodes that a derivative rule made say of which node: `# d tanh, model.py:12`. The body of an
+    operator that has one stands below it, indented. Outputs and donations stand at the end.
     """
     names = value_names(graph)
     rows = [_row(node, names) for node in graph.nodes]
     width = max((len(definition) for definition, _, _ in rows), default=0)
     wide = min(max((len(right) for _, right, _ in rows), default=0), 60)
     lines = []
-    for definition, right, origin in rows:
+    for node, (definition, right, origin) in zip(graph.nodes, rows, strict=True):
         line = f"{definition:<{width}} = {right}"
         lines.append(f"{line:<{width + 3 + wide}}   # {origin}" if origin else line)
+        for body in node.op.bodies:
+            lines.extend(f"    {inner}" for inner in ["{", *graph_text(body).split("\n"), "}"])
     donated = {target: graph.inputs[source] for source, target in graph.donated.items()}
     for k, value in enumerate(graph.outputs):
         label = graph.output_names[k] if graph.output_names else f"output {k}"
@@ -61,6 +63,8 @@ def _lines(graph: Graph) -> list[tuple[tuple, str]]:
         named = tuple(names[v] for v in node.outputs if not _GENERATED.fullmatch(names[v]))
         key = (node.op.name, node.op.attributes(), node.types, named, origin)
         result.append((key, f"{definition} = {right}   # {origin}"))
+        for body in node.op.bodies:
+            result.extend((("in", *inner), f"    {text}") for inner, text in _lines(body))
     return result
 
 

@@ -15,7 +15,7 @@ from graphc.ir.expr import Expr
 
 if TYPE_CHECKING:
     from graphc.dtypes import DType
-    from graphc.ir.graph import Value
+    from graphc.ir.graph import Graph, Value
     from graphc.ir.loops import Stmt
     from graphc.ir.site import Site
 
@@ -227,6 +227,25 @@ class NestIO:
     write: Callable[[int, Index, Expr], Stmt]
     scratch: tuple[str, ...]
     fresh: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop(Spec):
+    """Runs `body` at most `length` times, from the last slice to the first if `reverse`. The
+    operands are, in this order: the number of steps if `counted` (an int64; at most `length` are
+    taken, slices beyond it are not read, and results there are zero), constants, first values of
+    the carries, arrays of which a step reads one slice along the leading axis. The body's inputs
+    are the same without the number, slices in the place of arrays; its outputs are the next values
+    of the carries and one slice of each further result. The results are the last values of the
+    carries, and arrays of the slices.
+    """
+
+    body: Graph
+    consts: int
+    carries: int
+    length: int
+    reverse: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from graphc.ir.graph import Graph, Input, Node, Value
 def verify(graph: Graph) -> None:
     """Raises GraphcError where a value is used before it is made, an operator's type rule gives
     another type than the node has, an input is missing from the inputs, or names and donations do
-    not fit.
+    not fit, in the graph or in a body of an operator of it.
     """
     defined: set[Value] = set()
     given = set(graph.inputs)
@@ -17,6 +17,8 @@ def verify(graph: Graph) -> None:
         for value in node.inputs:
             if value not in defined:
                 raise _fault(node, f"reads {value!r} before it is made")
+        for body in node.op.bodies:
+            verify(body)
         types = node.op.infer(*[v.type for v in node.inputs])
         if tuple(types) != node.types:
             raise _fault(node, f"has the types {node.types}, its rule gives {types}")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
+from graphc.autodiff.effort import is_light, is_pure, spec_of
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import Reduce, View
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.phases import Phase, phases
 from graphc.schedule.program import Memory, Program
-from graphc.schedule.remat import is_light, is_pure, spec_of
 
 
 @dataclass(frozen=True, eq=False)

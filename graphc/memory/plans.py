@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from graphc.autodiff.effort import is_pure
 from graphc.errors import ArgumentError, MemoryBudgetError
 from graphc.ir.graph import Graph
 from graphc.memory import ledger
 from graphc.schedule.budget import Plan, Search
-from graphc.schedule.remat import Policy, Turn, checkpointed, is_pure
+from graphc.schedule.remat import Policy, Turn, checkpointed
 
 
 class Choice(NamedTuple):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.errors import GraphcError
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Node, Value, apply, standing_in_for
 from graphc.ir.verify import verify as verify_graph
 from graphc.passes.channels_last import channels_last
 from graphc.passes.cse import cse
 from graphc.passes.expand import expand
 from graphc.passes.flatten import flatten
 from graphc.passes.fold import fold
+from graphc.passes.join import join
+from graphc.passes.narrow import narrow
 from graphc.passes.outputs import own_outputs
 from graphc.passes.simplify import simplify
 
@@ -45,6 +47,9 @@ FIRST: tuple[tuple[str, Pass], ...] = (
 
 #: Repeated until nothing changes, as each of them makes work for the others.
 REPEATED: tuple[tuple[str, Pass], ...] = (
+    # Before narrowing, which may leave out of one loop what the other one needs.
+    ("join", join),
+    ("narrow", narrow),
     # First, while the graph is as written: several laws compare operands by identity.
     ("merge", cse),
     # Before folding: constants meet when broadcasts move behind the operators on them.
@@ -77,7 +82,7 @@ def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
     for name, change, certain in _schedule(lambda: stages[-1].graph):
         before = stages[-1].graph
         begin = time.perf_counter()
-        after = change(before)
+        after = everywhere(change, before)
         if after is not before or certain:
             stages.append(Stage(name, after, time.perf_counter() - begin))
             if verify:
@@ -85,6 +90,22 @@ def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
     if not verify:
         verify_graph(stages[-1].graph)
     return stages
+
+
+def everywhere(change: Pass, graph: Graph) -> Graph:
+    """A pass applied to a graph, then to the bodies that its operators own. The graph itself where
+    nothing changes.
+    """
+
+    def inside(node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        bodies = node.op.bodies
+        changed = [everywhere(change, body) for body in bodies]
+        if all(new is old for new, old in zip(changed, bodies, strict=True)):
+            return None
+        with standing_in_for(node):
+            return apply(node.op.with_bodies(changed), *inputs)
+
+    return change(graph).map(inside)
 
 
 def _schedule(current: Callable[[], Graph]) -> Iterator[tuple[str, Pass, bool]]:

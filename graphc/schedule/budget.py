@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from graphc.autodiff.effort import is_pure, work
 from graphc.ir.graph import Graph, Node, Value
 from graphc.schedule.program import Memory, Program
-from graphc.schedule.remat import Policy, Turn, choose, cloned, is_pure, work
+from graphc.schedule.remat import Policy, Turn, choose, cloned
 from graphc.schedule.segments import Forward
 
 #: Weights of cuts, each with a quarter of the bytes for an operation of the one before.

@@ -22,7 +22,7 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from graphc.ir.graph import Graph, Node, Value
-from graphc.ir.spec import Contract, Convolve, Pointwise, Reduce, Scalar, Strided, row_major
+from graphc.ir.spec import Contract, Convolve, Loop, Pointwise, Reduce, Scalar, Strided, row_major
 from graphc.schedule.phases import Phase, phases
 from graphc.schedule.storage import Role, Storage
 
@@ -49,6 +49,11 @@ class Kind(Enum):
     CORRELATE = auto()
     WEIGHTS = auto()
     ALONE = auto()
+    REPEAT = auto()
+
+
+#: What nodes that begin a group are, by their declarations; all others are ALONE.
+_KINDS = {Contract: Kind.CONTRACT, Convolve: Kind.CORRELATE, Loop: Kind.REPEAT}
 
 
 class Level(Enum):
@@ -160,7 +165,7 @@ class _Fusion:
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
         for candidate in self._candidates(node, group) if pointwise else ():
-            if candidate.kind is Kind.ALONE:
+            if candidate.kind in (Kind.ALONE, Kind.REPEAT):
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
                 continue
@@ -170,13 +175,9 @@ class _Fusion:
                 assert cuts is not None
                 self._add(candidate, node, level, cuts, cost)
                 return
-        kind = Kind.ALONE
-        if pointwise:
-            kind = Kind.LOOPS
-        elif isinstance(spec, Contract):
-            kind = Kind.CONTRACT
-        elif isinstance(spec, Convolve):
-            kind = Kind.WEIGHTS if spec.result == "w" else Kind.CORRELATE
+        kind = Kind.LOOPS if pointwise else _KINDS.get(type(spec), Kind.ALONE)
+        if isinstance(spec, Convolve) and spec.result == "w":
+            kind = Kind.WEIGHTS
         self._begin(node, kind, node.types[0].shape, cost)
 
     def _begin(self, node: Node, kind: Kind, shape: tuple[int, ...], cost: int) -> Group:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from graphc.ir.graph import Node, Value
+from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Reduce, Scalar, Strided
 from graphc.schedule.fuse import Group, Level
 from graphc.schedule.storage import Place, Storage
+
+if TYPE_CHECKING:
+    from graphc.schedule.program import Program
+
+Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided]], Program]"
 
 #: Simple operations that are worth another thread.
 GRAIN = 1 << 14
@@ -33,7 +39,12 @@ class Workspace:
 
 
 class Kernel:
-    """A group in its place. `reads`: the roots that it loads; `writes`: the values it stores."""
+    """A group in its place. `reads`: the roots that it loads; `writes`: the values it stores.
+    `programs`: those that it runs, where its operator owns graphs.
+    """
+
+    #: All results are written, wanted or not.
+    writes_all: ClassVar[bool] = False
 
     def __init__(self, group: Group, storage: Storage, isa: str):
         self.group = group
@@ -41,6 +52,12 @@ class Kernel:
         self.isa = isa
         self.reads: list[Value] = []
         self.writes: list[Value] = []
+        self.programs: list[Program] = []
+
+    def plan(self, planned: Planner) -> None:
+        """Plans the programs of the kernel: `planned(graph, places)` is the program of a graph
+        whose inputs lie as given, everything else being row-major.
+        """
 
     @property
     def nodes(self) -> list[Node]:

@@ -11,6 +11,7 @@ from graphc.schedule.fuse import Group, Kind
 from graphc.schedule.kernel import Kernel, roots_read
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
+from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
 from graphc.schedule.storage import Storage
 
@@ -21,6 +22,7 @@ _KERNELS: dict[Kind, type[Kernel]] = {
     Kind.CORRELATE: Correlation,
     Kind.WEIGHTS: WeightGradient,
     Kind.ALONE: Single,
+    Kind.REPEAT: Repeat,
 }
 
 
@@ -41,6 +43,5 @@ def make_kernels(graph: Graph, storage: Storage, groups: Sequence[Group], isa: s
         kernels.append(kernel)
     for kernel in kernels:
         made = [v for n in kernel.nodes for v in n.outputs]
-        # A loop nest of an operator's own writes all its results, wanted or not.
-        kernel.writes = made if isinstance(kernel, Single) else [v for v in made if v in needed]
+        kernel.writes = made if kernel.writes_all else [v for v in made if v in needed]
     return [k for k in kernels if any(v.type.size for v in k.writes)]

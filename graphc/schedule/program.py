@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from itertools import accumulate
 
 from graphc.ir.graph import Graph, Value
+from graphc.ir.spec import Strided
 from graphc.schedule import arena
 from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import Kernel
@@ -65,6 +67,13 @@ class Program:
     threads: int
     plan: arena.ArenaPlan
 
+    def nested(self) -> Iterator[Program]:
+        """This program, and those of the kernels that have one of their own."""
+        yield self
+        for kernel in self.kernels:
+            for program in kernel.programs:
+                yield from program.nested()
+
     @property
     def arena_buffers(self) -> list[Buffer]:
         return _in_arena(self.buffers.values(), self.workspaces.values())
@@ -89,11 +98,22 @@ class Program:
 
 def schedule(graph: Graph, isa: str, threads: int) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count."""
-    storage = Storage(graph, choose_layouts(graph))
+    return _planned(graph, {}, isa, threads, itertools.count())
+
+
+def _planned(
+    graph: Graph, given: Mapping[Value, Strided], isa: str, threads: int, tables: Iterator[int]
+) -> Program:
+    """The program of a graph, or of a body whose inputs lie as `given` says; `tables` numbers the
+    constant tables of the whole step.
+    """
+    storage = Storage(graph, choose_layouts(graph), given)
     kernels = make_kernels(graph, storage, fuse(graph, storage), isa)
+    for kernel in kernels:
+        kernel.plan(lambda body, places: _planned(body, places, isa, threads, tables))
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
-    assignment = _Assignment(graph, storage, kernels)
+    assignment = _Assignment(graph, storage, kernels, tables)
     workspaces = {}
     for step, kernel in enumerate(kernels):
         size = kernel.workspace.total(kernel.workers(threads))
@@ -114,7 +134,9 @@ def _in_arena(*groups) -> list[Buffer]:
 class _Assignment:
     """Gives every root a buffer; a value may take over the memory of one that ends with it."""
 
-    def __init__(self, graph: Graph, storage: Storage, kernels: Sequence[Kernel]):
+    def __init__(
+        self, graph: Graph, storage: Storage, kernels: Sequence[Kernel], tables: Iterator[int]
+    ):
         self.graph = graph
         self.kernels = kernels
         self.buffers: dict[Value, Buffer] = {}
@@ -127,12 +149,10 @@ class _Assignment:
         self.donor = {j: i for i, j in graph.donated.items()}
         for i, value in enumerate(graph.inputs):
             self.buffers[value] = Buffer(Memory.INPUT, i, value.type.nbytes, [value])
-        tables = 0
         for node in graph.nodes:
             value = node.outputs[0]
             if storage.role[node] is Role.GIVEN and value not in self.buffers:
-                self.buffers[value] = Buffer(Memory.TABLE, tables, value.type.nbytes, [value])
-                tables += 1
+                self.buffers[value] = Buffer(Memory.TABLE, next(tables), value.type.nbytes, [value])
         for step, kernel in enumerate(kernels):
             for value in kernel.reads:
                 if value.type.size == 0:

@@ -1,9 +1,9 @@
 """Rematerialization: what is kept from the forward pass, and what is computed again.
 
 A value that the backward pass reads may be kept, or computed again from others that are. The
-cheapest set to keep is a minimum cut (`cut.py`). By default only elementwise work and views are
-repeated, which fuse into their readers; a `Policy` may allow more. Computed again are clones,
-marked, so that nothing merges them with their originals; they compute the same bits.
+cheapest set to keep is a minimum cut (`autodiff/cut.py`). By default only elementwise work and
+views are repeated, which fuse into their readers; a `Policy` may allow more. Computed again are
+clones, marked, so that nothing merges them with their originals; they compute the same bits.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphc.autodiff import cut
+from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, is_pure, spec_of, work
 from graphc.ir.graph import Graph, Input, Meta, Node, Value
-from graphc.ir.spec import Contract, Nest, Pointwise, Scalar, Spec, View
-from graphc.schedule import cut
+from graphc.ir.spec import View
 from graphc.schedule.phases import Phase, phases
-
-#: An elementwise operation on one element costs as much as moving this many bytes, per simple
-#: operation: what tips the scales between two cuts of about equal size.
-BYTES_PER_OPERATION = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -135,33 +132,6 @@ def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
         return None if isinstance(spec_of(value.node), View) else float(value.type.nbytes)
 
     return cut.Prices(again, keep)
-
-
-def spec_of(node: Node) -> Spec:
-    return node.op.spec(*[v.type for v in node.inputs])
-
-
-def is_pure(node: Node) -> bool:
-    return node.op.pure and not isinstance(node.op, Input)
-
-
-def is_light(node: Node) -> bool:
-    """Whether computing a node again costs little more than reading what it is computed from."""
-    return is_pure(node) and isinstance(spec_of(node), (Scalar, View, Pointwise))
-
-
-def work(node: Node) -> int:
-    """Simple operations that computing a node takes."""
-    spec = spec_of(node)
-    if isinstance(spec, View) or all(t.size <= 1 for t in node.types):
-        return 0
-    if isinstance(spec, (Scalar, Pointwise)):
-        return node.types[0].size * spec.cost
-    flops = node.op.flops(*[v.type for v in node.inputs])
-    if isinstance(spec, Contract):
-        return flops
-    loops = spec.parallel * spec.cost if isinstance(spec, Nest) else 0
-    return max(flops, loops, *(v.type.size for v in (*node.inputs, *node.outputs)))
 
 
 def recomputed(graph: Graph) -> Iterable[Node]:

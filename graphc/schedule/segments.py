@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from graphc.autodiff.effort import spec_of
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import View
-from graphc.schedule.remat import Turn, spec_of
+from graphc.schedule.remat import Turn
 
 #: Places that need so many times the bytes of the best one count as equally good.
 _NARROW = 1.1

@@ -7,7 +7,9 @@ from graphc.schedule.kernel import Kernel, Workspace, grain
 
 
 class Single(Kernel):
-    """A node with a loop nest of its own (scatter, sort, scan and the like) or a routine."""
+    """A node with a loop nest of its own (scatter, sort and the like) or a routine."""
+
+    writes_all = True
 
     def workers(self, threads: int) -> int:
         spec = self.spec(self.nodes[0])

@@ -10,6 +10,7 @@ from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import (
     Contract,
     Convolve,
+    Loop,
     Native,
     Pointwise,
     Scalar,
@@ -47,18 +48,25 @@ _FREE_COST = 8
 class Storage:
     """Roles of nodes, declarations of how they compute, and places of values.
 
-    `layouts` gives for some computed values the order of axes in memory, slowest first; all others
-    are row-major. A view that has no strided form (a reshape of a transposed array) is computed,
-    and so is one that lies scattered, where it is read as a whole.
+    `layouts` gives for some computed values the order of axes in memory, slowest first, `given` how
+    some inputs lie, as parts of other arrays; everything else is row-major. A view that has no
+    strided form (a reshape of a transposed array) is computed, and so is one that lies scattered,
+    where it is read as a whole.
     """
 
-    def __init__(self, graph: Graph, layouts: Mapping[Value, tuple[int, ...]] | None = None):
+    def __init__(
+        self,
+        graph: Graph,
+        layouts: Mapping[Value, tuple[int, ...]] | None = None,
+        given: Mapping[Value, Strided] | None = None,
+    ):
         self.spec: dict[Node, Spec] = {}
         self.role: dict[Node, Role] = {}
         self.places: dict[Value, Place] = {}
         self._cost: dict[Node, int] = {}
         layouts = layouts or {}
-        self._pinned = _packed(graph)
+        self._given = given or {}
+        self._pinned = _in_memory(graph)
         self._whole = _read_as_wholes(graph)
         for node in graph.nodes:
             self._settle(node, layouts)
@@ -66,7 +74,9 @@ class Storage:
     def _settle(self, node: Node, layouts: Mapping[Value, tuple[int, ...]]) -> None:
         if isinstance(node.op, Input):
             self.role[node] = Role.GIVEN
-            self._own(node.outputs[0], None)
+            value = node.outputs[0]
+            lies = self._given.get(value, Strided.contiguous(value.shape))
+            self.places[value] = Place(value, lies)
             return
         spec = node.op.spec(*[v.type for v in node.inputs])
         self.spec[node] = spec
@@ -127,17 +137,17 @@ class Storage:
         return True
 
 
-def _packed(graph: Graph) -> set[Node]:
+def _in_memory(graph: Graph) -> set[Node]:
     """What lies behind the operands of products and the weights of convolutions, which packing
-    copies from memory, and behind the operands of routines, which are given addresses: it has to be
-    there.
+    copies from memory, and behind the operands of routines and loops, which are given addresses: it
+    has to be there.
     """
     nodes: set[Node] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
         spec = node.op.spec(*[v.type for v in node.inputs])
-        if isinstance(spec, (Contract, Native)):
+        if isinstance(spec, (Contract, Loop, Native)):
             nodes.update(_behind_views(v) for v in node.inputs)
         elif isinstance(spec, Convolve) and spec.result != "w":
             nodes.add(_behind_views(node.inputs["xwy".replace(spec.result, "").index("w")]))
@@ -145,14 +155,21 @@ def _packed(graph: Graph) -> set[Node]:
 
 
 def _read_as_wholes(graph: Graph) -> set[Value]:
-    """What routines read: contiguous arrays."""
-    return {
-        value
-        for node in graph.nodes
-        if not isinstance(node.op, Input)
-        and isinstance(node.op.spec(*[v.type for v in node.inputs]), Native)
-        for value in node.inputs
-    }
+    """What routines read: contiguous arrays. So are arrays of which a routine in the body of a loop
+    reads slices.
+    """
+    whole: set[Value] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            continue
+        spec = node.op.spec(*[v.type for v in node.inputs])
+        if isinstance(spec, Native):
+            whole.update(node.inputs)
+        elif isinstance(spec, Loop):
+            inside = _read_as_wholes(spec.body)
+            operands = zip(spec.body.inputs, node.inputs[spec.counted :], strict=True)
+            whole.update(v for own, v in operands if own in inside)
+    return whole
 
 
 def _behind_views(value: Value) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.transforms.batching import vmap
 from graphc.transforms.checkpointing import checkpoint
+from graphc.transforms.control import scan
 from graphc.transforms.custom import custom_vjp
 from graphc.transforms.custom_op import custom_op
 from graphc.transforms.derivatives import grad, stop_gradient, value_and_grad
@@ -12,5 +13,5 @@ from graphc.transforms.tapping import Tapped, tap
 
 __all__ = [
     "Tapped", "checkpoint", "custom_op", "custom_vjp", "grad", "hessian", "hvp", "jacfwd",
-    "jacrev", "jvp", "stop_gradient", "tap", "value_and_grad", "vjp", "vmap",
+    "jacrev", "jvp", "scan", "stop_gradient", "tap", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphc import ops, tree
 from graphc.autodiff import reverse
+from graphc.autodiff.batching import batched_values
 from graphc.dtypes import TensorType
 from graphc.errors import ShapeError, TraceError
 from graphc.functions.promotion import as_value
@@ -19,7 +20,6 @@ from graphc.ir.graph import Node, Op, Value, apply, new_input
 from graphc.ir.site import located
 from graphc.ir.spec import Expand
 from graphc.tensor import Tensor
-from graphc.transforms.batching import batched_values
 
 #: From the saved values and the cotangents of the results to those of the arguments.
 Backward = Callable[[Sequence[Value], Sequence[Value]], Sequence[Value | None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gx
-from graphc.schedule import cut
+from graphc.autodiff import cut
 from tests.compiled.checking import assert_same, check, compiled
 from tests.fuzz.knobs import turned
 

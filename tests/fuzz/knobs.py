@@ -29,8 +29,7 @@ _SIZES: tuple[tuple[tuple[str, ...], str, tuple[Any, ...]], ...] = (
     (("schedule.columns",), "COLUMN_BYTES", (16, 64)),
     (("schedule.storage",), "_FREE_COST", (0, 100)),
     (("schedule.tiles",), "UNIT_ROWS", (1, 9)),
-    (("schedule.remat",), "MAX_REGION", (3,)),
-    (("schedule.remat",), "_BYTES_PER_OPERATION", (0.0, 1e-6)),
+    (("autodiff.cut",), "MAX_REGION", (3,)),
     (("codegen.points",), "_MAX_PARTS", (2, 60)),
     (("codegen.entry",), "_CALLS", (3,)),
 )

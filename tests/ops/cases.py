@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import graphc.control
 import graphc.ops
 from graphc.autodiff.reverse import grad
 from graphc.dtypes import TensorType, as_dtype, float32
@@ -24,9 +25,12 @@ from graphc.ops.samples import Sample, Source
 def operators() -> list[type[Op]]:
     """All concrete operators, by name."""
     found: dict[str, type[Op]] = {}
-    for module in pkgutil.walk_packages(graphc.ops.__path__, "graphc.ops."):
+    for module in (
+        *pkgutil.walk_packages(graphc.ops.__path__, "graphc.ops."),
+        *pkgutil.walk_packages(graphc.control.__path__, "graphc.control."),
+    ):
         for _, value in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(value, Op) and value.__module__.startswith("graphc.ops"):
+            if issubclass(value, Op) and value.__module__ == module.name:
                 name = value.__dict__.get("name")
                 if name is not None:
                     assert found.setdefault(name, value) is value, f"two operators named {name}"

@@ -1,0 +1,77 @@
+"""The kernel of a loop around a program of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.spec import Loop, Strided
+from graphc.schedule.kernel import Kernel, Planner, Workspace
+from graphc.schedule.storage import Place
+
+if TYPE_CHECKING:
+    from graphc.schedule.program import Program
+
+
+class Repeat(Kernel):
+    """A loop. A carry lies in the memory of its result from the first step to the last: the body's
+    program takes it as donated, and updates it in place or by a copy at the end of a step. Slices
+    are read and written where they lie. The arena of the body is the workspace.
+    """
+
+    writes_all = True
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def loop(self) -> Loop:
+        spec = self.spec(self.node)
+        assert isinstance(spec, Loop)
+        return spec
+
+    @property
+    def program(self) -> Program:
+        return self.programs[0]
+
+    def operand(self, position: int) -> Place:
+        """Where an operand lies: the number of steps is operand -1, others are numbered as the
+        inputs of the body.
+        """
+        return self.storage.places[self.node.inputs[position + self.loop.counted]]
+
+    def plan(self, planned: Planner) -> None:
+        loop = self.loop
+        carries = range(loop.consts, loop.consts + loop.carries)
+        body = Graph(
+            loop.body.inputs,
+            loop.body.outputs,
+            donated={k: k - loop.consts for k in carries},
+        )
+        places = {}
+        for k, value in enumerate(body.inputs):
+            strided = self.operand(k).strided
+            if k < loop.consts:
+                places[value] = strided
+            elif k not in carries:
+                places[value] = Strided(strided.shape[1:], strided.strides[1:])
+        self.programs = [planned(body, places)]
+
+    def workers(self, threads: int) -> int:
+        return min(threads, self.program.threads)
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(shared=self.program.plan.peak)
+
+    def may_overwrite(self, root: Value, write: Value) -> bool:
+        """The first value of a carry may lie where the last one will, if nothing else reads it."""
+        loop = self.loop
+        if write.node is not self.node or write.index >= loop.carries:
+            return False
+        readers = [v for v in self.node.inputs if self.storage.places[v].root is root]
+        first = self.node.inputs[loop.counted + loop.consts + write.index]
+        lies = self.storage.places[first].strided
+        whole = root.type.size == first.type.size and lies.is_contiguous
+        return readers == [first] and whole and root.dtype is write.dtype
