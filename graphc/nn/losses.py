@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphc import functions as F
@@ -9,7 +10,7 @@ from graphc import ops
 from graphc.errors import DTypeError, ShapeError
 from graphc.functions.promotion import as_tensor
 from graphc.ir.site import located
-from graphc.nn.activations import softplus
+from graphc.nn.activations import relu, softplus
 from graphc.nn.softmax import log_softmax, shifted
 from graphc.tensor import Tensor
 
@@ -80,6 +81,32 @@ def huber_loss(a: Any, b: Any, delta: float = 1.0) -> Tensor:
     distance = F.abs(F.subtract(a, b))
     near = F.minimum(distance, delta)
     return 0.5 * F.square(near) + delta * (distance - near)
+
+
+def l2_loss(a: Any, b: Any = 0.0) -> Tensor:
+    """(a - b)² / 2, elementwise."""
+    return 0.5 * squared_error(a, b)
+
+
+def log_cosh(a: Any, b: Any = 0.0) -> Tensor:
+    """log cosh(a - b), elementwise, without overflow."""
+    distance = F.subtract(a, b)
+    return F.logaddexp(distance, -distance) - math.log(2)
+
+
+def hinge_loss(scores: Any, labels: Any) -> Tensor:
+    """max(0, 1 - scores·labels), elementwise, for labels of -1 and 1."""
+    return relu(1 - scores * labels)
+
+
+def kl_divergence(log_predictions: Any, targets: Any) -> Tensor:
+    """Σ t·(log t - log_predictions) over the last axis, the terms of t = 0 being 0: one divergence
+    per row of probabilities t.
+    """
+    targets = as_tensor(targets)
+    some = targets > 0
+    terms = targets * (F.log(F.where(some, targets, 1.0)) - log_predictions)
+    return F.sum(F.where(some, terms, 0.0), axis=-1)
 
 
 def cosine_similarity(a: Any, b: Any, *, epsilon: float = 0.0, axis: int = -1) -> Tensor:

@@ -22,6 +22,16 @@ PAIRS = {
     "gelu tanh": (lambda x: nn.gelu(x, approximate=True), "gelu", {"approximate": "tanh"}),
     "sigmoid": (nn.sigmoid, "sigmoid", {}),
     "softplus": (nn.softplus, "softplus", {"threshold": 1000}),
+    "tanh": (nn.tanh, "tanh", {}),
+    "log_sigmoid": (nn.log_sigmoid, "logsigmoid", {}),
+    "soft_sign": (nn.soft_sign, "softsign", {}),
+    "hard_tanh": (nn.hard_tanh, "hardtanh", {}),
+    "relu6": (nn.relu6, "relu6", {}),
+    "hard_sigmoid": (nn.hard_sigmoid, "hardsigmoid", {}),
+    "hard_silu": (nn.hard_silu, "hardswish", {}),
+    "celu": (lambda x: nn.celu(x, 0.8), "celu", {"alpha": 0.8}),
+    "selu": (nn.selu, "selu", {}),
+    "mish": (nn.mish, "mish", {}),
     "softmax": (nn.softmax, "softmax", {"dim": -1}),
     "log_softmax": (nn.log_softmax, "log_softmax", {"dim": -1}),
 }
@@ -130,3 +140,17 @@ def test_softmax_with_impossible_classes(with_gradients):
     x = np.array([[0.0, -np.inf, 1.0]])
     y, gradient = with_gradients(nn.softmax, x)
     assert y[0, 1] == 0 and gradient[0, 1] == 0 and np.isfinite(gradient).all()
+
+
+def test_glu(with_gradients, torch_gradients, agree):
+    torch = pytest.importorskip("torch")
+    x = np.stack([X, X[::-1] / 7])
+    agree(with_gradients(nn.glu, x), torch_gradients(torch.nn.functional.glu, x))
+    along = torch_gradients(lambda t: torch.nn.functional.glu(t, 0), x)
+    agree(with_gradients(lambda t: nn.glu(t, axis=0), x), along)
+
+
+def test_limits_have_no_slope_at_their_ends(with_gradients):
+    for function, ends in ((nn.hard_tanh, (-1.0, 1.0)), (nn.relu6, (0.0, 6.0))):
+        y, slope = with_gradients(function, np.array([*ends, np.nan]))
+        assert y[:2].tolist() == list(ends) and slope[:2].tolist() == [0, 0] and np.isnan(y[2])

@@ -44,6 +44,10 @@ PAIRS = {
         lambda optax: lambda a, b: optax.huber_loss(a, b, delta=0.3),
         (LOGITS, TARGETS),
     ),
+    "l2_loss": (nn.l2_loss, lambda optax: optax.l2_loss, (LOGITS, TARGETS)),
+    "log_cosh": (nn.log_cosh, lambda optax: optax.log_cosh, (LOGITS, TARGETS)),
+    "hinge_loss": (nn.hinge_loss, lambda optax: optax.hinge_loss, (LOGITS, TARGETS)),
+    "kl_divergence": (nn.kl_divergence, lambda optax: optax.kl_divergence, (LOGITS, TARGETS)),
     "cosine_similarity": (
         nn.cosine_similarity,
         lambda optax: optax.cosine_similarity,

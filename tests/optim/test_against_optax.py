@@ -41,6 +41,17 @@ CASES = {
         weight_decay=lib.cosine_decay_schedule(0.1, 10),
     ),
     "lion": lambda lib: lib.lion(1e-3),
+    "lion mask": lambda lib: lib.lion(1e-3, 0.8, 0.95, weight_decay=0.1, mask=decay_matrices),
+    "lion decay": lambda lib: lib.lion(
+        lib.piecewise_constant_schedule(1e-3, {4: 0.5}), weight_decay=lib.constant_schedule(0.2)
+    ),
+    "sgd nesterov schedule": lambda lib: lib.sgd(
+        in_double(lib.cosine_decay_schedule(0.1, 15, 0.2)), momentum=0.8, nesterov=True
+    ),
+    "adamw nesterov eps_root": lambda lib: lib.adamw(
+        1e-2, eps_root=1e-8, weight_decay=0.3, nesterov=True
+    ),
+    "rmsprop nesterov": lambda lib: lib.rmsprop(1e-2, momentum=0.9, nesterov=True),
     "rmsprop": lambda lib: lib.rmsprop(1e-2),
     "rmsprop as in PyTorch": lambda lib: lib.rmsprop(
         1e-2, eps_in_sqrt=False, centered=True, momentum=0.9
