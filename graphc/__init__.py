@@ -181,6 +181,8 @@ from graphc.functions import (
     zeros,
     zeros_like,
 )
+from graphc.functions.absent import missing
+from graphc.functions.numpy_only import diag, inner, kron, nan_to_num, vdot
 from graphc.io import load, save
 from graphc.ir.graph import Graph
 from graphc.stages import Compiled, Jitted, KernelInfo, Lowered, compile, jit
@@ -205,9 +207,13 @@ from graphc.transforms import (
     vmap,
 )
 
-from graphc import memory, nn, optim, random, testing  # isort: skip
+from graphc import compat, memory, nn, optim, random, testing  # isort: skip
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 bool = bool_
+
+
+def __getattr__(attribute: str) -> object:
+    raise missing("graphc", attribute)

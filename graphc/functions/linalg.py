@@ -8,17 +8,57 @@ from typing import Any, NamedTuple
 from graphc import ops
 from graphc.errors import ShapeError
 from graphc.functions import elementwise, reductions
+from graphc.functions.absent import missing
 from graphc.functions.linear_algebra import matmul, outer, tensordot, vecdot
-from graphc.functions.promotion import as_tensor, as_value, axis_tuple, promoted
-from graphc.functions.shape import broadcast_shapes, matrix_transpose
+from graphc.functions.promotion import (
+    as_tensor,
+    as_value,
+    axis_tuple,
+    one_axis,
+    operands,
+    promoted,
+)
+from graphc.functions.shape import broadcast_shapes, matrix_transpose, roll
 from graphc.ir.graph import Value
 from graphc.ir.site import located
+from graphc.ops.triangles import eye_like
 from graphc.tensor import Tensor
 
 __all__ = [
-    "cholesky", "det", "diagonal", "inv", "matmul", "matrix_norm", "matrix_transpose", "outer",
-    "slogdet", "solve", "tensordot", "trace", "triangular_solve", "vecdot", "vector_norm",
+    "cholesky", "cross", "det", "diagonal", "inv", "matmul", "matrix_norm", "matrix_power",
+    "matrix_transpose", "outer", "slogdet", "solve", "tensordot", "trace", "triangular_solve",
+    "vecdot", "vector_norm",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("graphc.linalg", name)
+
+
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """The cross products of vectors of three elements along `axis`; the other axes broadcast."""
+    x, y = (Tensor(v) for v in operands("cross", x1, x2))
+    a = one_axis(axis, x.ndim, "cross")
+    if as_tensor(x1).shape[a - x.ndim] != 3 or as_tensor(x2).shape[a - x.ndim] != 3:
+        raise ShapeError(located(f"cross({x.type}, {y.type}): 3 elements along axis {a} required"))
+    # Elements k + 1 and k + 2 of both, for every k.
+    (x1, x2), (y1, y2) = ((roll(v, -1, axis=a), roll(v, -2, axis=a)) for v in (x, y))
+    return elementwise.subtract(elementwise.multiply(x1, y2), elementwise.multiply(x2, y1))
+
+
+def matrix_power(x: Any, n: int, /) -> Tensor:
+    """The n-th power of square matrices by repeated squaring; negative ones are of the inverse."""
+    base = Tensor(_square(x, "matrix_power"))
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise ShapeError(located(f"matrix_power: an integer required, got {n!r}"))
+    if n < 0:
+        base, n = inv(base), -n
+    result = Tensor(eye_like(base.value))
+    while n:
+        result = matmul(result, base) if n & 1 else result
+        n >>= 1
+        base = matmul(base, base) if n else base
+    return result
 
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Tensor:

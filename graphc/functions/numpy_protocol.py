@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from graphc import functions
 from graphc.errors import TraceError
+from graphc.functions.absent import INSTEAD, reason
 from graphc.functions.promotion import OPERANDS, as_tensor
 from graphc.ir.site import located
-from graphc.tensor import Tensor
 
-#: Names of NumPy that differ from the Array API's.
-_RENAMED = {
-    "absolute": "abs",
-    "fabs": "abs",
-    "amax": "max",
-    "amin": "min",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
-    "bitwise_not": "bitwise_invert",
-    "concatenate": "concat",
-    "invert": "bitwise_invert",
-    "left_shift": "bitwise_left_shift",
-    "power": "pow",
-    "right_shift": "bitwise_right_shift",
-    "rint": "round",
-    "true_divide": "divide",
-}
-#: The folds of binary ufuncs: `np.add.reduce`.
+#: The folds of binary ufuncs, `np.add.reduce`, and the same step by step, `np.add.accumulate`.
 _FOLDS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
+_ACCUMULATORS = {
+    np.add: "cumulative_sum",
+    np.multiply: "cumulative_prod",
+    np.logaddexp: "cumulative_logsumexp",
+}
 
 
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:
@@ -50,111 +35,60 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict[str, A
         )
     if not all(isinstance(x, OPERANDS) for x in inputs):
         return NotImplemented
+    function = _counterpart(ufunc.__name__, "numpy")
     if method == "reduce" and ufunc in _FOLDS:
+        function = getattr(functions, _FOLDS[ufunc])
         kwargs.setdefault("axis", 0)
-        return getattr(functions, _FOLDS[ufunc])(*inputs, **_plain(kwargs))
-    function = _counterpart(ufunc.__name__)
-    if method != "__call__" or function is None or kwargs:
-        raise _unsupported(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}")
-    return function(*inputs)
+    elif method == "accumulate" and ufunc in _ACCUMULATORS:
+        function = getattr(functions, _ACCUMULATORS[ufunc])
+        kwargs.setdefault("axis", 0)
+    elif method == "outer" and ufunc.nin == 2:
+        left, right = (as_tensor(x) for x in inputs)
+        inputs = left.reshape(left.shape + (1,) * right.ndim), right
+    elif method != "__call__":
+        raise _unsupported(f"{ufunc.__name__}.{method}")
+    return _call(function, ufunc.__name__, inputs, kwargs)
 
 
 def apply_array_function(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A function of NumPy's namespace with a tensor among its arguments."""
-    name = func.__name__
-    adapted = _ADAPTED.get(func)
-    function = adapted or _counterpart(name)
+    module = getattr(func, "__module__", "numpy") or "numpy"
+    return _call(_counterpart(func.__name__, module), func.__name__, args, kwargs)
+
+
+def _call(function: Callable | None, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     if function is None:
         raise _unsupported(name)
-    return function(*args, **_plain(kwargs))
-
-
-def _counterpart(name: str) -> Callable | None:
-    return getattr(functions, _RENAMED.get(name, name), None)
-
-
-def _plain(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Without arguments that NumPy passes on though the user did not give them."""
-    return {
-        k: v for k, v in kwargs.items() if v is not np._NoValue and not (k == "out" and v is None)
+    given = {
+        # NumPy passes on arguments that the user did not give.
+        k: v
+        for k, v in kwargs.items()
+        if v is not np._NoValue and not (k == "out" and v is None)
     }
+    try:
+        inspect.signature(function).bind(*args, **given)
+    except TypeError as error:
+        raise TraceError(located(f"np.{name} of a tensor: {error}")) from None
+    return function(*args, **given)
+
+
+def _counterpart(name: str, module: str) -> Callable | None:
+    """What stands for a function of NumPy: one with its signature, or the one of its name."""
+    inner = "linalg" in module
+    adapted = _adapted().get(f"linalg.{name}" if inner else name)
+    own = functions.linalg if inner else functions
+    return adapted or getattr(own, INSTEAD.get(name, name), None)
+
+
+@cache
+def _adapted() -> dict[str, Callable]:
+    # These files are made of all other functions.
+    from graphc.functions.numpy_only import ONLY
+    from graphc.functions.numpy_signatures import SIGNATURES
+
+    return ONLY | SIGNATURES
 
 
 def _unsupported(name: str) -> TraceError:
-    return TraceError(located(f"np.{name} does not work on tensors; look for a function in gx"))
-
-
-def _reducer(name: str) -> Callable:
-    """NumPy's reductions take the axis as their second positional argument."""
-
-    def function(a: Any, axis: Any = None, **options: Any) -> Tensor:
-        if "ddof" in options:
-            options["correction"] = options.pop("ddof")
-        return getattr(functions, name)(a, axis=axis, **options)
-
-    return function
-
-
-def _transpose(a: Any, axes: Any = None) -> Tensor:
-    return as_tensor(a).T if axes is None else functions.permute_dims(a, axes)
-
-
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    value = as_tensor(x)
-    axes = axis if axis is not None else None if ord is None else tuple(range(value.ndim))
-    if isinstance(axes, tuple) and len(axes) == 2:
-        return functions.linalg.matrix_norm(x, ord="fro" if ord is None else ord, keepdims=keepdims)
-    return functions.linalg.vector_norm(
-        x, ord=2 if ord is None else ord, axis=axes, keepdims=keepdims
-    )
-
-
-_REDUCTIONS = (
-    *("sum", "prod", "mean", "var", "std", "max", "min", "all", "any", "argmax", "argmin"),
-    *("count_nonzero", "sort", "argsort", "diff"),
-)
-
-_ADAPTED: dict[Callable, Callable] = {
-    **{
-        getattr(np, name): _reducer(name)
-        for name in (
-            [
-                "sum",
-                "prod",
-                "mean",
-                "var",
-                "std",
-                "max",
-                "min",
-                "all",
-                "any",
-                "argmax",
-                "argmin",
-                "count_nonzero",
-                "sort",
-                "argsort",
-            ]
-        )
-    },
-    np.transpose: _transpose,
-    np.expand_dims: lambda a, axis: functions.expand_dims(a, axis=axis),
-    np.squeeze: lambda a, axis=None: as_tensor(a).squeeze(axis),
-    np.flip: lambda m, axis=None: functions.flip(m, axis=axis),
-    np.roll: lambda a, shift, axis=None: functions.roll(a, shift, axis=axis),
-    np.repeat: lambda a, repeats, axis=None: functions.repeat(a, repeats, axis=axis),
-    np.concatenate: lambda arrays, axis=0: functions.concat(arrays, axis=axis),
-    np.stack: lambda arrays, axis=0: functions.stack(arrays, axis=axis),
-    np.split: lambda ary, indices_or_sections, axis=0: functions.split(
-        ary, indices_or_sections, axis=axis
-    ),
-    np.take: lambda a, indices, axis=None: as_tensor(a).take(indices, axis),
-    np.cumsum: lambda a, axis=None: as_tensor(a).cumsum(axis),
-    np.cumprod: lambda a, axis=None: as_tensor(a).cumprod(axis),
-    np.tril: lambda m, k=0: functions.tril(m, k=k),
-    np.triu: lambda m, k=0: functions.triu(m, k=k),
-    np.tensordot: lambda a, b, axes=2: functions.tensordot(a, b, axes=axes),
-    np.linalg.norm: _norm,
-    np.shape: lambda a: as_tensor(a).shape,
-    np.ndim: lambda a: as_tensor(a).ndim,
-    np.size: lambda a, axis=None: as_tensor(a).size if axis is None else as_tensor(a).shape[axis],
-}
+    why = reason(name) or "look for a function in gx"
+    return TraceError(located(f"np.{name} does not work on tensors: {why}"))
