@@ -15,6 +15,7 @@ from graphc.ir.site import located
 from graphc.ir.spec import Contract
 from graphc.ir.terms import Term, infix
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
+from graphc.ops.shape import Permute
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ class Matmul(Op):
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         x, y = node.inputs
-        return (ops.matmul(g, ops.transpose(y)), ops.matmul(ops.transpose(x), g))
+        left = ops.matmul(g, ops.transpose(y))
+        if isinstance(y.node.op, Permute) and len(y.shape) == 2:
+            # In the order of what y is the transpose of, to which the gradient goes on.
+            return left, ops.transpose(ops.matmul(ops.transpose(g), x))
+        return left, ops.matmul(ops.transpose(x), g)
 
     def jvp(self, node: Node, tx: Value | None, ty: Value | None) -> Sequence[Value | None]:
         x, y = node.inputs

@@ -93,21 +93,9 @@ class Group:
         self.cost += cost
 
 
-def fuse(graph: Graph, storage: Storage) -> list[Group]:
-    """The groups of a graph's computed nodes, in schedule order."""
-    return _Fusion(storage, phases(graph)).run(scalars_first(graph))
-
-
-def scalars_first(graph: Graph) -> list[Node]:
-    """The nodes in order, but single numbers that depend on single numbers alone (step counters,
-    learning-rate schedules) come first, so that no large kernel has to wait for them.
-    """
-    scalar: set[Node] = set()
-    for node in graph.nodes:
-        if all(t.size == 1 for t in node.types) and all(v.node in scalar for v in node.inputs):
-            scalar.add(node)
-    early = [n for n in graph.nodes if n in scalar]
-    return early + [n for n in graph.nodes if n not in scalar]
+def fuse(graph: Graph, storage: Storage, order: Sequence[Node]) -> list[Group]:
+    """The groups of a graph's computed nodes, which come in `order`, in schedule order."""
+    return _Fusion(storage, phases(graph)).run(order)
 
 
 class _Fusion:

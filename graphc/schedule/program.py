@@ -9,9 +9,9 @@ from enum import Enum
 from functools import cached_property
 from itertools import accumulate
 
-from graphc.ir.graph import Graph, Value
+from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Strided
-from graphc.schedule import arena
+from graphc.schedule import arena, order
 from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.kernels import make_kernels
@@ -20,6 +20,8 @@ from graphc.schedule.storage import Role, Storage
 
 #: Every buffer begins at a multiple of this many bytes.
 ALIGNMENT = 64
+#: The part of the written order's arena that another order may take to be preferred.
+_WORTH = 0.98
 
 
 class Memory(Enum):
@@ -97,20 +99,35 @@ class Program:
 
 
 def schedule(graph: Graph, isa: str, threads: int) -> Program:
-    """Fuses, orders and places an optimized graph for an instruction set and a thread count."""
-    return _planned(graph, {}, isa, threads, itertools.count())
+    """Fuses, orders and places an optimized graph for an instruction set and a thread count. Of the
+    orders the written one is taken unless another needs a smaller arena by more than a little.
+    """
+    program = _planned(graph, order.written(graph), {}, isa, threads, itertools.count())
+    later = order.late(graph, Storage(graph, choose_layouts(graph)))
+    if later is not None:
+        other = _planned(graph, later, {}, isa, threads, itertools.count())
+        if other.plan.peak < _WORTH * program.plan.peak:
+            return other
+    return program
 
 
 def _planned(
-    graph: Graph, given: Mapping[Value, Strided], isa: str, threads: int, tables: Iterator[int]
+    graph: Graph,
+    nodes: Sequence[Node],
+    given: Mapping[Value, Strided],
+    isa: str,
+    threads: int,
+    tables: Iterator[int],
 ) -> Program:
-    """The program of a graph, or of a body whose inputs lie as `given` says; `tables` numbers the
-    constant tables of the whole step.
+    """The program of a graph, its nodes in this order, or of a body whose inputs lie as `given`
+    says; `tables` numbers the constant tables of the whole step.
     """
     storage = Storage(graph, choose_layouts(graph), given)
-    kernels = make_kernels(graph, storage, fuse(graph, storage), isa)
+    kernels = make_kernels(graph, storage, fuse(graph, storage, nodes), isa)
     for kernel in kernels:
-        kernel.plan(lambda body, places: _planned(body, places, isa, threads, tables))
+        kernel.plan(
+            lambda body, places: _planned(body, order.written(body), places, isa, threads, tables)
+        )
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
     assignment = _Assignment(graph, storage, kernels, tables)

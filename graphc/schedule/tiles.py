@@ -49,7 +49,7 @@ def choose_tiling(
     batch, m, n, k = shape
     rows, columns = register_tile(isa, dtype, m, n, k)
     packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
-    packs = packs or (m > 256 and k > 256)
+    packs = k > 0 and (packs or (m > 256 and k > 256))
     is_far = far and m * dtype.itemsize >= 4096 and 512 < k <= CHAIN
     once = not packs and m <= 2 * rows
     depth = FAR_DEPTH if is_far else max(1, k if once else min(k, CHAIN))

@@ -17,7 +17,7 @@ from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
 from graphc.ops.placing import Concat, Pad
-from graphc.ops.shape import Permute, Slice
+from graphc.ops.shape import Broadcast, Permute, Slice
 
 
 @law(Constant)
@@ -217,3 +217,25 @@ def taking_from_one_number(op: Op, x: Value, *indices: Value) -> Value | None:
         return None
     result = op.infer(x.type, *[v.type for v in indices])[0]
     return ops.full(result.shape, number, result.dtype)
+
+
+@law(Pick)
+def pick_first(op: Pick, x: Value, label: Value) -> Value | None:
+    """pick(f(x, y), i) = f(pick(x, i), pick(y, i)): of the whole only what is picked is computed"""
+    if not isinstance(x.node.op, Elementwise) or not x.node.op.pure:
+        return None
+    return apply(x.node.op, *[ops.pick(v, label) for v in x.node.inputs])[0]
+
+
+@law(Pick)
+def pick_of_a_broadcast(op: Pick, x: Value, label: Value) -> Value | None:
+    """pick(broadcast(x), i) = broadcast(x) where all of a row is one number"""
+    spread, last = x.node.op, len(x.shape) - 1
+    if not isinstance(spread, Broadcast):
+        return None
+    source, axes = x.node.inputs[0], spread.axes
+    if last in axes:
+        if source.shape[-1] != 1:
+            return None
+        source, axes = ops.reshape(source, source.shape[:-1]), axes[:-1]
+    return ops.broadcast(source, label.shape, axes)

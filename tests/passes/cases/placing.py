@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -176,3 +177,36 @@ fires(
     taking(lambda x, j: ops.gather(x, [j]), (4, 2)),
     taking(ops.pick, (5, 4)),
 )
+
+
+def picking(f: Callable[[Value, Value], Value]) -> Build:
+    """One element of each row of f(x, y) on all pairs, for labels inside and outside of the row."""
+
+    def build(i: Inputs) -> Value:
+        x, y = i.all_pairs(2)
+        n = math.isqrt(x.shape[0])
+        rows = f(ops.reshape(x, (n, n)), ops.reshape(y, (n, n)))
+        labels = np.array([k % (2 * n) - n // 2 for k in range(n)])
+        return ops.pick(rows, i.given(labels, int64))
+
+    return build
+
+
+def spread(x: Value, axes: tuple[int, ...]) -> Value:
+    """The first row, or the first column as one of extent 1, over all rows."""
+    n = x.shape[0]
+    if axes == (1,):
+        return ops.broadcast(ops.reshape(ops.slice(x, (0, 0), (1, n), (1, 1)), (n,)), x.shape, axes)
+    first = ops.slice(x, (0, 0), (n, 1), (1, 1))
+    source = first if axes == (0, 1) else ops.reshape(first, (n,))
+    return ops.broadcast(source, x.shape, axes)
+
+
+fires(laws.pick_first, picking(ops.subtract), picking(lambda x, y: ops.exp(x)))
+fires(
+    laws.pick_of_a_broadcast,
+    picking(lambda x, y: spread(x, (0,))),
+    picking(lambda x, y: spread(x, (0, 1))),
+)
+silent(laws.pick_first, picking(lambda x, y: ops.sort(x, 1)))
+silent(laws.pick_of_a_broadcast, picking(lambda x, y: spread(x, (1,))))
