@@ -11,8 +11,8 @@ from benchmarks.workloads import Arrays, Workload
 from graphc import optim
 
 
-def compile_step(workload: Workload, arrays: Arrays, threads: int) -> tuple[Any, Any, Any]:
-    """The compiled step, its state and its batch."""
+def trace_step(workload: Workload, arrays: Arrays) -> tuple[Any, Any]:
+    """The traced step and its state."""
     optimizer = getattr(optim, workload.optimizer.name)(**workload.optimizer.options)
     model = MODELS[workload.model]
 
@@ -23,8 +23,13 @@ def compile_step(workload: Workload, arrays: Arrays, threads: int) -> tuple[Any,
         return (optim.apply_updates(params, updates), buffers, opt), loss
 
     state = arrays.params, arrays.buffers, optimizer.init(arrays.params)
-    step = gx.compile(train, state, arrays.batch, donate_argnums=0, threads=threads)
-    return step, state, arrays.batch
+    return gx.trace(train, state, arrays.batch, donate_argnums=0), state
+
+
+def compile_step(workload: Workload, arrays: Arrays, threads: int) -> tuple[Any, Any, Any]:
+    """The compiled step, its state and its batch."""
+    traced, state = trace_step(workload, arrays)
+    return traced.lower(threads=threads).compile(), state, arrays.batch
 
 
 def called(workload: Workload, arrays: Arrays, threads: int) -> Program:

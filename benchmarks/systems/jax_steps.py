@@ -13,10 +13,12 @@ from benchmarks.systems.jax_models import MODELS
 from benchmarks.workloads import Arrays, Workload
 
 
-def jitted(workload: Workload, arrays: Arrays, threads: int) -> Program:
-    """XLA takes its number of threads from the process's affinity."""
+def make_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tuple[Any, Any, Any]:
+    """The jitted step, its state and its batch; with everything recomputed if `checkpointed`."""
     optimizer = getattr(optax, workload.optimizer.name)(**workload.optimizer.options)
     model = partial(MODELS[workload.model], **workload.options)
+    if checkpointed:
+        model = jax.checkpoint(model)
 
     @partial(jax.jit, donate_argnums=0)
     def train(state: Any, batch: Any) -> Any:
@@ -27,7 +29,18 @@ def jitted(workload: Workload, arrays: Arrays, threads: int) -> Program:
         return (optax.apply_updates(params, updates), buffers, opt), loss
 
     params, buffers, batch = jax.device_put((arrays.params, arrays.buffers, arrays.batch))
-    state = params, buffers, optimizer.init(params)
+    return train, (params, buffers, optimizer.init(params)), batch
+
+
+def temporary_bytes(workload: Workload, arrays: Arrays, checkpointed: bool) -> int:
+    """XLA's temporaries: what a step needs beside its arguments and results."""
+    train, state, batch = make_step(workload, arrays, checkpointed)
+    return train.lower(state, batch).compile().memory_analysis().temp_size_in_bytes
+
+
+def jitted(workload: Workload, arrays: Arrays, threads: int) -> Program:
+    """XLA takes its number of threads from the process's affinity."""
+    train, state, batch = make_step(workload, arrays, False)
 
     def step() -> jax.Array:
         nonlocal state
