@@ -31,28 +31,29 @@ class Prices:
 
 @dataclass(frozen=True)
 class Cut:
-    """The nodes to compute again, the values to keep for that and for who wants them, and the
-    bytes of these that are not free.
-    """
+    """The nodes to compute again, and the values to keep for that and for who wants them."""
 
     again: set[Node]
     kept: set[Value]
-    bytes: float
 
 
 def smallest(wanted: Sequence[Value], prices: Prices) -> Cut:
     """The cheapest way to have all that is wanted."""
+    # What is wanted and cannot be computed again is kept whatever is chosen.
+    certain = {v for v in wanted if prices.again(v.node) is None}
+    open_ = Prices(prices.again, lambda v: 0.0 if v in certain else prices.keep(v))
     again: set[Node] = set()
-    for region, needs in _regions(wanted, prices):
-        again |= _cut(region, needs, prices)
+    for region, needs in _regions(wanted, open_):
+        again |= _cut(region, needs, open_)
     kept = {v for v in wanted if v.node not in again}
     kept.update(v for node in again for v in node.inputs if v.node not in again)
-    return Cut(again, kept, sum(prices.keep(v) or 0.0 for v in kept))
+    return Cut(again, kept)
 
 
 def _regions(wanted: Sequence[Value], prices: Prices) -> Iterator[tuple[set[Node], list[Value]]]:
     """Connected regions of repeatable nodes behind what is wanted, each with the wanted values
-    that lie in it: cuts of different regions do not interact. What is free to keep separates.
+    that lie in it: cuts of different regions do not interact. What is free to keep separates, what
+    is kept for both connects.
     """
     parent: dict[Node, Node] = {}
 
@@ -69,6 +70,8 @@ def _regions(wanted: Sequence[Value], prices: Prices) -> Iterator[tuple[set[Node
     stack = [v.node for v in starts]
     parent.update((node, node) for node in stack)
     seen = set(stack)
+    #: A node that reads each value from outside.
+    reader: dict[Value, Node] = {}
     while stack:
         node = stack.pop()
         for value in node.inputs:
@@ -79,6 +82,8 @@ def _regions(wanted: Sequence[Value], prices: Prices) -> Iterator[tuple[set[Node
                 if source not in seen:
                     seen.add(source)
                     stack.append(source)
+            elif prices.keep(value) != 0.0:
+                parent[find(reader.setdefault(value, node))] = find(node)
     regions: dict[Node, tuple[set[Node], list[Value]]] = {}
     for node in sorted(seen, key=lambda n: n.serial):
         regions.setdefault(find(node), (set(), []))[0].add(node)

@@ -111,7 +111,6 @@ def is_given(node: Node) -> bool:
 
 def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
     outside = set(graph.outputs)
-    wanted = set(turn.wanted)
 
     def again(node: Node) -> float | None:
         if node not in turn.forward or not is_pure(node):
@@ -127,7 +126,7 @@ def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
             return 0.0
         if value in policy.again:
             return None
-        if value.type.size <= 1 or (value in wanted and again(value.node) is None):
+        if value.type.size <= 1:
             return 0.0
         return None if isinstance(spec_of(value.node), View) else float(value.type.nbytes)
 
