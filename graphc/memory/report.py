@@ -27,9 +27,12 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Allocation:
-    """A buffer of the arena, live in the kernels `first` to `last - 1`."""
+    """A buffer of the arena, live in the kernels `first` to `last - 1`; `kind` is its class in the
+    timeline.
+    """
 
     value: str
+    kind: str
     offset: int
     bytes: int
     first: int
@@ -109,8 +112,8 @@ class MemoryReport:
     def allocations(self) -> tuple[Allocation, ...]:
         """The arena's buffers, by offset and time."""
         found = [
-            Allocation(_buffer_name(b), b.offset, b.nbytes, b.first, b.last)
-            for b in self._program.arena_buffers
+            Allocation(_buffer_name(b), kind, b.offset, b.nbytes, b.first, b.last)
+            for b, kind in self._class.items()
         ]
         return tuple(sorted(found, key=lambda a: (a.offset, a.first)))
 
@@ -204,6 +207,12 @@ class MemoryReport:
         for k, a in enumerate(self.allocations):
             lines.append(f"{k},{a.first},{a.last},{_rounded(a.bytes)}")
         Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def plot(self, path: str | Path) -> None:
+        """Draws live bytes and the arena into a file; needs matplotlib (`graphc[plot]`)."""
+        from graphc.memory.plot import plot
+
+        plot(self, path)
 
     def diff(self, other: MemoryReport) -> str:
         """What `other` has more or less of: figures, and rows of the ledger, larger ones first."""

@@ -73,21 +73,3 @@ def check_plan(lowered: Any) -> None:
     buffers = lowered.program.arena_buffers
     lifetimes = [arena.Lifetime(b.nbytes, b.first, b.last) for b in buffers]
     arena.check(lifetimes, lowered.program.plan)
-
-
-def touched_bytes(lowered: Any, args: Sequence[Any]) -> int:
-    """How much of the arena a step writes, measured: the step runs twice from the same state, with
-    the arena filled by one pattern, then by another. What keeps both was not touched.
-    """
-    step = lowered.compile()
-    size = lowered.program.plan.peak
-    memory = step._frame.arena
-    start = -memory.__array_interface__["data"][0] % 64
-    view = memory[start : start + size]
-    kept = np.ones(size, bool)
-    for pattern in (0x5A, 0xC3):
-        view[:] = pattern
-        step(*tree.map(lambda x: np.array(x), list(args)))
-        kept &= view == pattern
-    touched = np.flatnonzero(~kept)
-    return 0 if touched.size == 0 else int(-(-(touched[-1] + 1) // 64) * 64)

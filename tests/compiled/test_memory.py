@@ -7,7 +7,8 @@ import pytest
 
 import graphc as gx
 from graphc import nn, optim
-from tests.compiled.checking import assert_bits, assert_same, check_plan, touched_bytes
+from tests.compiled.checking import assert_bits, assert_same, check_plan
+from tests.measuring import touched_bytes
 
 rng = np.random.default_rng(0)
 
@@ -120,4 +121,4 @@ def test_the_measured_arena_is_the_planned_one(threads):
     step, state, x, y = mlp_step(optim.adamw(learning_rate=0.01))
     lowered = gx.trace(step, state, x, y, donate_argnums=0).lower(threads=threads)
     check_plan(lowered)
-    assert touched_bytes(lowered, (state, x, y)) == lowered.program.plan.peak
+    assert touched_bytes(lowered.compile(), (state, x, y)) == lowered.program.plan.peak

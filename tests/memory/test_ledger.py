@@ -131,3 +131,13 @@ def test_figures_in_bytes_are_read():
     with pytest.raises(gx.ArgumentError, match="64MB"):
         gx.memory.byte_count("much")
     assert np.isclose(gx.memory.byte_count("1.5KiB"), 1536)
+
+
+def test_a_picture_has_every_buffer(tmp_path):
+    pytest.importorskip("matplotlib")
+    memory = chain(6).lower(threads=1).memory
+    memory.plot(tmp_path / "memory.svg")
+    text = (tmp_path / "memory.svg").read_text()
+    for kind in {a.kind for a in memory.allocations}:
+        assert f">{kind}<" in text or f"<!-- {kind} -->" in text
+    assert text.count('<g id="patch_') > len(memory.allocations)
