@@ -12,6 +12,7 @@ import numpy as np
 import graphc as gx
 from graphc import tree
 from graphc.schedule import arena
+from tests.measuring import touched_bytes
 
 
 def compiled(fn: Callable, *args: Any, threads: int = 1, **options: Any) -> Any:
@@ -61,7 +62,9 @@ def check(
     for count in threads:
         lowered = traced.lower(threads=count)
         check_plan(lowered)
-        results.append(lowered.compile()(*args))
+        step = lowered.compile()
+        results.append(step(*args))
+        assert touched_bytes(step, args) == lowered.memory.peak_bytes, f"{count} threads"
         assert_same(results[-1], want, tolerance, f"{count} threads,")
     for other in results[1:]:
         assert_bits(results[0], other)
