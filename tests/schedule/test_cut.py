@@ -10,7 +10,7 @@ import pytest
 from graphc import ops
 from graphc.dtypes import float32, tensor_type
 from graphc.ir.graph import Node, Value, new_input
-from graphc.schedule import cut
+from graphc.autodiff import cut
 
 
 class Problem:
