@@ -8,9 +8,9 @@ import random
 import pytest
 
 from graphc import ops
+from graphc.autodiff import cut
 from graphc.dtypes import float32, tensor_type
 from graphc.ir.graph import Node, Value, new_input
-from graphc.autodiff import cut
 
 
 class Problem:
