@@ -199,6 +199,7 @@ from graphc.transforms import (
     jacfwd,
     jacrev,
     jvp,
+    microbatch,
     scan,
     stop_gradient,
     tap,

@@ -90,7 +90,8 @@ class Unit:
     #: Functions that kernels call, by name, besides the runtime.
     definitions: dict[str, str] = field(default_factory=dict)
     routines: dict[str, Routine] = field(default_factory=dict)
-    tables: list[str] = field(default_factory=list)
+    #: Constant arrays by name.
+    tables: dict[str, str] = field(default_factory=dict)
     entry: str = ""
     header: str = ""
 
@@ -114,7 +115,7 @@ def profiled(unit: Unit) -> Unit:
 def body(unit: Unit) -> str:
     """Everything that is generated, without the runtime."""
     definitions = unit.definitions.values()
-    return "\n".join([*definitions, *unit.tables, *unit.functions.values(), unit.entry])
+    return "\n".join([*definitions, *unit.tables.values(), *unit.functions.values(), unit.entry])
 
 
 def interface(program: Program) -> str:
@@ -208,12 +209,12 @@ def _c_comment(text: str) -> str:
     return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
 
 
-def _tables(program: Program) -> list[str]:
-    tables = []
+def _tables(program: Program) -> dict[str, str]:
+    tables = {}
     for part in program.nested():
         for value, buffer in part.buffers.items():
             if buffer.memory is Memory.TABLE:
-                tables.append(_table(value.node, buffer.index))
+                tables[f"table{buffer.index}"] = _table(value.node, buffer.index)
     return tables
 
 
@@ -268,7 +269,7 @@ def _typed(type: TensorType) -> str:
 
 def source(unit: Unit, runtime: str) -> str:
     """The text of the file, given the text of the runtime's functions that it uses."""
-    parts = [unit.header, runtime, "\n".join(unit.definitions.values()), *unit.tables]
+    parts = [unit.header, runtime, "\n".join(unit.definitions.values()), *unit.tables.values()]
     parts += [*unit.functions.values(), unit.entry]
     return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
 
@@ -333,12 +334,12 @@ def translation_units(
         for group in _balanced(functions, min(count, len(functions))):
             bodies = [_external(t) for t in group]
             declared = [_prototype(t) for t in (*_called(unit, group), *bodies)]
-            called = "".join(bodies)
-            defined = [text for name, text in unit.definitions.items() if name in called]
+            words = set(re.findall(r"\w+", "".join(bodies)))
+            defined = [t for n, t in (unit.definitions | unit.tables).items() if n in words]
             own = "\n".join([*defined, *declared, *bodies])
             texts.append((runtime(own) + "\n" + own, flags))
     kernels = [_prototype(_external(t)) for t in unit.functions.values()]
-    own = "\n".join([*kernels, *unit.tables, unit.entry])
+    own = "\n".join([*kernels, *unit.tables.values(), unit.entry])
     return [*texts, (runtime(own) + "\n" + own, ("-O1",))]
 
 

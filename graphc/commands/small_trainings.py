@@ -11,7 +11,7 @@ from rich.console import Console
 from graphc.build.machine import limits
 from graphc.commands.output import JsonOption, ThreadsOption, print_json
 from graphc.errors import ArgumentError
-from graphc.examples import digits, moons, pinn
+from graphc.examples import corpus, ctc, digits, lstm, moons, pinn
 from graphc.examples.facts import Facts, facts
 from graphc.stages import Lowered
 
@@ -19,7 +19,7 @@ _SEED = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (digits_, moons_, pinn_):
+    for command in (digits_, moons_, lstm_, pinn_, ctc_):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -57,7 +57,7 @@ def moons_(
 
 
 def pinn_(
-    steps: Annotated[int, typer.Option(min=1, help="Steps of Adam.")] = 8000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of Adam.")] = pinn.STEPS,
     seed: _SEED = 0,
     threads: ThreadsOption = None,
     json: JsonOption = False,
@@ -69,6 +69,41 @@ def pinn_(
         console.print(f"step {step:>6}  loss {loss:.3e}  relative L2 error {error:.2%}")
 
     result = pinn.train(steps, seed, threads, watch)
+    _finish(console, result, {"error": result.error}, json)
+
+
+def lstm_(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of Adam.")] = lstm.STEPS,
+    seed: _SEED = 0,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A long short-term memory on characters of Python's standard library."""
+    console = Console(stderr=json, highlight=False)
+    with console.status("reading the standard library"):
+        text = corpus.load()
+
+    def watch(step: int, loss: float, validation: float) -> None:
+        console.print(f"step {step:>6}  loss {loss:.4f}  validation {validation:.4f}")
+
+    result = lstm.train(text, steps, seed, threads, watch)
+    console.print(f"validation loss {result.validation:.4f} nats per character")
+    _finish(console, result, {"validation": result.validation}, json)
+
+
+def ctc_(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of Adam.")] = ctc.STEPS,
+    seed: _SEED = 0,
+    threads: ThreadsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Made-up speech, read by a network that is not told where its symbols are."""
+    console = Console(stderr=json, highlight=False)
+
+    def watch(step: int, loss: float, error: float) -> None:
+        console.print(f"step {step:>6}  loss {loss:.4f}  label error rate {error:.2%}")
+
+    result = ctc.train(steps, seed, threads, watch)
     _finish(console, result, {"error": result.error}, json)
 
 

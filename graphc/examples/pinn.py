@@ -22,7 +22,7 @@ from graphc import Tensor, nn, optim
 
 VISCOSITY = 0.01 / pi
 SIZES = (2, 32, 32, 32, 32, 1)
-POINTS = 2000
+POINTS, STEPS = 2000, 8000
 #: The times and places, evenly spaced, at which network and reference are compared.
 TIMES, PLACES = 101, 256
 

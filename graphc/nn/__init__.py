@@ -25,6 +25,7 @@ from graphc.nn.activations import (
 )
 from graphc.nn.attention import attention, rope
 from graphc.nn.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from graphc.nn.ctc import ctc_loss
 from graphc.nn.layers import dropout, embedding, linear
 from graphc.nn.losses import (
     cosine_similarity,
@@ -48,6 +49,7 @@ from graphc.nn.pooling import (
     max_pool1d,
     max_pool2d,
 )
+from graphc.nn.recurrent import gru, lstm
 from graphc.nn.softmax import log_softmax, softmax
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "cosine_similarity",
+    "ctc_loss",
     "dropout",
     "elu",
     "embedding",
@@ -69,6 +72,7 @@ __all__ = [
     "global_max_pool",
     "glu",
     "group_norm",
+    "gru",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
@@ -83,6 +87,7 @@ __all__ = [
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "lstm",
     "max_pool1d",
     "max_pool2d",
     "mish",

@@ -9,9 +9,11 @@ from graphc.transforms.custom import custom_vjp
 from graphc.transforms.custom_op import custom_op
 from graphc.transforms.derivatives import grad, stop_gradient, value_and_grad
 from graphc.transforms.jacobians import hessian, hvp, jacfwd, jacrev, jvp, vjp
+from graphc.transforms.microbatching import microbatch
 from graphc.transforms.tapping import Tapped, tap
 
 __all__ = [
     "Tapped", "checkpoint", "custom_op", "custom_vjp", "grad", "hessian", "hvp", "jacfwd",
-    "jacrev", "jvp", "scan", "stop_gradient", "tap", "value_and_grad", "vjp", "vmap",
+    "jacrev", "jvp", "microbatch", "scan", "stop_gradient", "tap", "value_and_grad", "vjp",
+    "vmap",
 ]  # fmt: skip

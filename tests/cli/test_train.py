@@ -91,6 +91,17 @@ def test_pinn(graphc: Command) -> None:
     assert 0.1 < record["error"] < 2 and "relative L2 error" in run.err
 
 
+def test_lstm_and_ctc(graphc: Command) -> None:
+    for name, measured, words in (
+        ("lstm", "validation", "nats per character"),
+        ("ctc", "error", "label error rate"),
+    ):
+        run = graphc("train", name, "--steps", 2, "--threads", 1, "--json")
+        record = json.loads(run.out)
+        assert run.status == 0 and len(record["losses"]) == 2
+        assert record[measured] > 0 and words in run.err
+
+
 def test_digits_without_scikit_learn(graphc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "find_spec", lambda name: None)
     run = graphc("train", "digits")

@@ -52,4 +52,4 @@ def test_losses_do_not_depend_on_the_number_of_threads() -> None:
 
 @pytest.mark.slow
 def test_the_error_is_below_five_percent() -> None:
-    assert pinn.train(8000, 0, 2, lambda *what: None).error < 0.05
+    assert pinn.train(pinn.STEPS, 0, 2, lambda *what: None).error < 0.05
