@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -335,7 +335,8 @@ def translation_units(
             bodies = [_external(t) for t in group]
             declared = [_prototype(t) for t in (*_called(unit, group), *bodies)]
             words = set(re.findall(r"\w+", "".join(bodies)))
-            defined = [t for n, t in (unit.definitions | unit.tables).items() if n in words]
+            defined = [t for n, t in unit.definitions.items() if _is_called(n, words)]
+            defined += [t for n, t in unit.tables.items() if n in words]
             own = "\n".join([*defined, *declared, *bodies])
             texts.append((runtime(own) + "\n" + own, flags))
     kernels = [_prototype(_external(t)) for t in unit.functions.values()]
@@ -364,6 +365,11 @@ def _called(unit: Unit, functions: Sequence[str]) -> list[str]:
         for inner in kernel.inner
     )
     return [_external(text) for text in called if text not in functions]
+
+
+def _is_called(name: str, words: Collection[str]) -> bool:
+    """Whether a text calls a function, or another that its definition makes, `name_…`."""
+    return name in words or any(w.startswith(f"{name}_") for w in words)
 
 
 def _balanced(texts: list[str], count: int) -> list[list[str]]:
