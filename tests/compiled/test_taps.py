@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.commands.verification import verify
 from graphc.errors import DTypeError, TraceError
 
 RNG = np.random.default_rng(8)
@@ -90,6 +91,11 @@ def test_second_derivatives_pass_through():
         warnings.simplefilter("error")
         run = gx.compile(lambda x: gx.hvp(lambda v: gx.sum(gx.tap("v", v) ** 3), x, x), x)
     np.testing.assert_allclose(run(x), 6 * x * x, rtol=1e-12)
+
+
+def test_a_step_with_taps_can_be_verified():
+    traced = gx.trace(lambda x: gx.sum(gx.tap("h", gx.tanh(x)) ** 2), gx.spec((4, 3)))
+    assert verify(traced, 0, 1).ok
 
 
 def test_only_floats_are_watched():
