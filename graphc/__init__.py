@@ -20,6 +20,7 @@ from graphc.errors import (
     GraphcError,
     IndexingError,
     MemoryBudgetError,
+    NonFiniteError,
     NotDifferentiableError,
     PrecisionWarning,
     ShapeError,
@@ -185,7 +186,8 @@ from graphc.functions.absent import missing
 from graphc.functions.numpy_only import diag, inner, kron, nan_to_num, vdot
 from graphc.io import load, save
 from graphc.ir.graph import Graph
-from graphc.stages import Compiled, Jitted, KernelInfo, Lowered, compile, jit
+from graphc.jit import Jitted, compile, jit
+from graphc.stages import Compiled, KernelInfo, Lowered
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (

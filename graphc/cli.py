@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import graphc
-from graphc.commands import memory, stages, tools, train
+from graphc.commands import advice, derivation, memory, profiling, stages, tools, train
 from graphc.errors import GraphcError
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ def _options(
 train.register(app)
 stages.register(app)
 memory.register(app)
+derivation.register(app)
+advice.register(app)
+profiling.register(app)
 tools.register(app)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "GraphcError",
     "IndexingError",
     "MemoryBudgetError",
+    "NonFiniteError",
     "NotDifferentiableError",
     "PrecisionWarning",
     "ShapeError",
@@ -73,6 +74,29 @@ class MemoryBudgetError(GraphcError):
         super().__init__(message)
         self.budget_bytes = budget_bytes
         self.smallest_bytes = smallest_bytes
+
+
+class NonFiniteError(GraphcError, ArithmeticError):
+    """A step that is compiled with `debug=True` met NaN or an infinity.
+
+    `kernel` is the C function, `node` the node as text, `line` the user's line, `arguments` the
+    file that holds the arguments, for `Compiled.replay`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kernel: str = "",
+        node: str = "",
+        line: str = "",
+        arguments: Path | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kernel = kernel
+        self.node = node
+        self.line = line
+        self.arguments = arguments
 
 
 class CompilerError(GraphcError):

@@ -71,7 +71,7 @@ class Line:
     sources: tuple[str, ...]
 
 
-_HEAD = ("kernel", "calls", "us", "share", "GFLOP/s", "GB/s", "of limit", "lines")
+HEAD = ("kernel", "calls", "us", "share", "GFLOP/s", "GB/s", "of limit", "lines")
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,10 @@ class Profile:
         Path(path).write_text(json.dumps(trace), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return html_table(_HEAD, self.table())
+        return html_table(HEAD, self.table())
 
     def __str__(self) -> str:
-        return text_table(_HEAD, self.table(), right=range(1, 7))
+        return text_table(HEAD, self.table(), right=range(1, 7))
 
 
 def summarize(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, update_wrapper
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from graphc import tree
 from graphc.build import cpu
 from graphc.build.library import Library
 from graphc.build.library import Unit as CUnit
@@ -21,19 +21,20 @@ from graphc.build.pool import check_threads
 from graphc.build.runtime_files import select, used
 from graphc.codegen import unit as c_unit
 from graphc.codegen.routines import at_fault
+from graphc.debug import STEP_CDEF, Moment, Stepper, Watch, replayed
 from graphc.errors import ArgumentError, CompilerError
 from graphc.frame import Frame
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.site import located
-from graphc.memory import MemoryReport, Saved, byte_count, plans
+from graphc.memory import Choice, MemoryReport, Saved, byte_count, plans
 from graphc.passes.pipeline import Stage
 from graphc.profile import Profile, summarize
 from graphc.schedule.budget import Plan, Search
 from graphc.schedule.program import Program, schedule
-from graphc.text import text_table
-from graphc.trace import Signature, Traced, trace
+from graphc.text import html_table, text_table
+from graphc.trace import Signature, Traced
 from graphc.transforms import Tapped
 
 P = ParamSpec("P")
@@ -52,6 +53,7 @@ int graphc_profile(void *const *in, void *const *out, void *arena, const void *r
 
 #: Headers of the C library that generated code may use directly.
 _HEADERS = ("#include <math.h>", "#include <stdint.h>", "#include <string.h>")
+_KERNEL_HEAD = ("#", "kernel", "operators", "flops", "bytes", "lines")
 #: C files that one core compiles: enough that the last one is not waited for long.
 _FILES = 2
 
@@ -69,9 +71,16 @@ class KernelInfo:
     bytes: int
     c_text: str
 
+    def __str__(self) -> str:
+        head = f"{self.name}: {self.flops:,} flops, {self.bytes:,} bytes at least"
+        return f"{head}; {', '.join(self.sources)}\n{self.c_text}"
+
     def __repr__(self) -> str:
         ops = ", ".join(dict.fromkeys(n.op.name for n in self.nodes))
         return f"<Kernel {self.name}: {ops}; {self.flops} flops, {self.bytes} bytes>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def lower(
@@ -187,7 +196,10 @@ class Lowered(Generic[P, R]):
 
     def as_text(self) -> str:
         """The kernels, one a line: name, the operators fused in it, flops, bytes, user's lines."""
-        rows = [
+        return text_table(_KERNEL_HEAD, self._rows(), right=(0, 3, 4)) + "\n"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             (
                 str(i),
                 k.name,
@@ -198,16 +210,14 @@ class Lowered(Generic[P, R]):
             )
             for i, k in enumerate(self.kernels)
         ]
-        head = ("#", "kernel", "operators", "flops", "bytes", "lines")
-        return text_table(head, rows, right=(0, 3, 4)) + "\n"
 
     def record(
-        self, profile: Profile | None = None, pareto: Sequence[tuple[int, int]] = ()
+        self, profile: Profile | None = None, pareto: Sequence[Choice] = ()
     ) -> dict[str, Any]:
         """Everything that is known of the step, as plain data under `inspect/schema.json`.
 
-        `profile` adds the times that `Compiled.profile` measured, `pareto` points (peak bytes,
-        flops computed again) of other plans.
+        `profile` adds the times that `Compiled.profile` measured, `pareto` the other plans that
+        `memory.pareto` found.
         """
         return record(
             Step(
@@ -219,7 +229,7 @@ class Lowered(Generic[P, R]):
                 self.target,
                 self.seconds,
                 profile,
-                pareto,
+                [(choice.peak_bytes, choice.recompute_flops) for choice in pareto],
             )
         )
 
@@ -227,17 +237,27 @@ class Lowered(Generic[P, R]):
         self,
         path: str | Path,
         profile: Profile | None = None,
-        pareto: Sequence[tuple[int, int]] = (),
+        pareto: Sequence[Choice] = (),
     ) -> None:
         """Writes one HTML file that shows it all: it needs no network and no other file."""
         Path(path).write_text(page(self.record(profile, pareto)), encoding="utf-8")
 
-    def compile(self) -> Compiled[P, R]:
+    def compile(self, debug: bool = False) -> Compiled[P, R]:
         """Compiles the C (once: the result is kept in the cache) and loads it.
 
-        Raises CompilerError and CacheError.
+        With `debug` the step stops after every kernel and looks at what it wrote: the first value
+        that is not finite, and positions outside their axis, raise NonFiniteError and
+        IndexingError. Raises CompilerError and CacheError.
         """
+        if debug:
+            return Debugged(self, _load(c_unit.stepped(self.unit), STEP_CDEF, self.target))
         return Compiled(self, _load(self.unit, _CDEF, self.target))
+
+    def __str__(self) -> str:
+        return f"{self!r}\n{self.as_text()}"
+
+    def _repr_html_(self) -> str:
+        return html_table(_KERNEL_HEAD, self._rows())
 
     def __repr__(self) -> str:
         return (
@@ -338,62 +358,30 @@ class Compiled(Generic[P, R]):
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
 
 
-def compile(
-    fn: Callable[P, R],
-    *args: Any,
-    donate_argnums: int | Sequence[int] = (),
-    static_argnums: int | Sequence[int] = (),
-    **options: Any,
-) -> Compiled[P, R]:
-    """`trace`, `lower` (with the options) and `compile` in one call."""
-    traced = trace(fn, *args, donate_argnums=donate_argnums, static_argnums=static_argnums)
-    return traced.lower(**options).compile()
+class Debugged(Compiled[P, R]):
+    """A step that looks at every kernel's results: slow, with equal bits. A call that raises leaves
+    donated arrays as they were.
+    """
 
-
-class Jitted(Generic[P, R]):
-    """A function that is compiled at its first call for each new signature."""
-
-    def __init__(self, fn: Callable[P, R], donate: Any, static: Any, options: dict[str, Any]):
-        self._fn = fn
-        self._donate, self._static, self._options = donate, static, options
-        self._compiled: dict[Any, Compiled[P, R]] = {}
-        self._lock = threading.Lock()
-        update_wrapper(self, fn)
-
-    def trace(self, *args: Any) -> Traced[P, R]:
-        return trace(self._fn, *args, donate_argnums=self._donate, static_argnums=self._static)
+    def __init__(self, lowered: Lowered[P, R], library: Library):
+        super().__init__(lowered, library)
+        self._frame = self._stepper = Stepper(lowered.program, lowered.signature, library)
+        self._watch = Watch(self._stepper, [kernel.name for kernel in lowered.kernels])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs:
-            raise ArgumentError(f"{self._fn.__name__}: arguments are positional")
-        key = self._key(args)
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
         with self._lock:
-            compiled = self._compiled.get(key)
-            if compiled is None:
-                compiled = self.trace(*args).lower(**self._options).compile()
-                self._compiled[key] = compiled
-        return compiled(*args, **kwargs)
+            return self._watch.call(args)
 
-    def _key(self, args: Sequence[Any]) -> Any:
-        """Structure, and for each leaf class, shape and dtype; static arguments by value."""
-        given = (self._static,) if isinstance(self._static, int) else self._static
-        static = {k % len(args) for k in given} if args else set()
-        leaves, treedef = tree.flatten([x for k, x in enumerate(args) if k not in static])
-        types = tuple((x.shape, str(x.dtype)) if hasattr(x, "shape") else type(x) for x in leaves)
-        return treedef, types, tuple(args[k] for k in sorted(static))
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        return lambda: self(*args, **kwargs)
 
+    def moments(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Moment]:
+        """Runs the step, and stops after every kernel with what it read and wrote."""
+        return self._stepper.moments(args)
 
-def jit(
-    fn: Callable[P, R] | None = None,
-    *,
-    donate_argnums: int | Sequence[int] = (),
-    static_argnums: int | Sequence[int] = (),
-    **options: Any,
-) -> Any:
-    """Compiles a function at the first call for each new signature; also used as a decorator.
-
-    `jit(f).trace(*args)` is `trace(f, *args)`; the options are those of `compile`.
-    """
-    if fn is None:
-        return lambda f: Jitted(f, donate_argnums, static_argnums, options)
-    return Jitted(fn, donate_argnums, static_argnums, options)
+    def replay(self, path: str | Path) -> R:
+        """Calls the step with the arguments that a NonFiniteError saved."""
+        with self._lock:
+            return self._watch.call(replayed(path, self.lowered.signature))

@@ -23,10 +23,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "arguments",
         "compat",
+        "debug",
         "frame",
         "functions",
         "inspect",
         "io",
+        "jit",
+        "lint",
         "memory",
         "nn",
         "optim",

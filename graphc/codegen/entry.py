@@ -49,6 +49,22 @@ def profiled_entry(program: Program, calls: Sequence[str]) -> str:
     return text + _PROFILED_ENTRY.format(threads=program.threads)
 
 
+def stepped_entry(program: Program, calls: Sequence[str]) -> str:
+    """An entry that runs one kernel of a number, and after the last one what copies results back to
+    donated arrays: for whoever wants to look at memory in between.
+    """
+    text = _ENTRY_TYPES.replace(
+        "    uint8_t *arena;\n", "    uint8_t *arena;\n    int64_t kernel;\n"
+    )
+    text += "static void step_region(void *context, gx_thread t)\n{\n"
+    text += "    const gx_step *const s = context;\n    switch (s->kernel) {\n"
+    for k, call in enumerate(calls):
+        text += f"    case {k}:\n        {call}\n        break;\n"
+    text += "    default:\n" + "".join(f"        {line}\n" for line in _copies(program))
+    text += "        break;\n    }\n    (void)t;\n}\n\n"
+    return text + _STEPPED_ENTRY.format(threads=program.threads)
+
+
 _ENTRY_TYPES = """\
 /* The memory of one call: arguments, results, and the arena of everything between. */
 typedef struct {
@@ -76,6 +92,16 @@ GX_EXPORT int graphc_profile(void *const *in, void *const *out, void *arena,
                              const gx_runtime *runtime, int64_t *times)
 {{
     gx_step step = {{in, out, arena, times}};
+    return gx_run(runtime, step_region, &step, {threads});
+}}
+"""
+
+
+_STEPPED_ENTRY = """\
+GX_EXPORT int graphc_kernel(void *const *in, void *const *out, void *arena,
+                            const gx_runtime *runtime, int64_t kernel)
+{{
+    gx_step step = {{in, out, arena, kernel}};
     return gx_run(runtime, step_region, &step, {threads});
 }}
 """

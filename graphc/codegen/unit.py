@@ -11,7 +11,7 @@ import numpy as np
 from graphc.codegen import correlation, emit_c
 from graphc.codegen.columns import columns_body
 from graphc.codegen.correlation import correlation_body
-from graphc.codegen.entry import entry, pointer, profiled_entry
+from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
@@ -110,6 +110,11 @@ def generate(program: Program) -> Unit:
 def profiled(unit: Unit) -> Unit:
     """The same program with clocks between its kernels."""
     return replace(unit, entry=profiled_entry(unit.program, [k.call for k in unit.kernels]))
+
+
+def stepped(unit: Unit) -> Unit:
+    """The same program with an entry for each kernel."""
+    return replace(unit, entry=stepped_entry(unit.program, [k.call for k in unit.kernels]))
 
 
 def body(unit: Unit) -> str:

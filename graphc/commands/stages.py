@@ -16,6 +16,7 @@ from graphc.commands.verification import verify as compare
 from graphc.ir.formats import to_networkx
 from graphc.ir.graph import Graph
 from graphc.ir.printer import graph_text
+from graphc.memory import pareto as find_plans
 from graphc.stages import Lowered
 
 _KERNELS = "kernels"
@@ -39,6 +40,9 @@ def inspect(
     html: Annotated[
         Path | None, typer.Option(help="Write everything to one HTML file instead.")
     ] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="With --html: also plan for smaller arenas.")
+    ] = False,
     threads: ThreadsOption = None,
     compile_target: CompileTarget = "native",
     json: JsonOption = False,
@@ -47,9 +51,11 @@ def inspect(
 
     With --json and neither --stage nor --kernel: everything that the HTML shows.
     """
-    lowered = load_target(target).lower(threads=threads, target=compile_target)
+    traced = load_target(target)
+    lowered = traced.lower(threads=threads, target=compile_target)
     if html is not None:
-        lowered.report(html)
+        plans = find_plans(traced, threads=threads, target=compile_target) if pareto else []
+        lowered.report(html, pareto=plans)
         typer.echo(f"{html}: {html.stat().st_size / 1e6:.1f} MB")
         return
     if kernel is not None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from graphc import reference, tree
-from graphc.dtypes import TensorType
+from graphc.commands.inputs import as_arguments, random_leaves
 from graphc.errors import GraphcError
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Value
+from graphc.ir.printer import node_text, origin_text, value_names
+from graphc.stages import Debugged, Lowered
 from graphc.trace import Signature, Traced
 
 #: Errors are measured in units of a result's largest magnitude; sums of a few thousand terms in
@@ -75,8 +78,9 @@ class Verdict:
 def verify(traced: Traced[..., Any], seed: int, threads: int | None) -> Verdict:
     """Runs both on the same arguments and compares all results.
 
-    Where they differ the reference also evaluates the graph after every pass, which tells whether
-    a pass or the generated code is at fault.
+    Where they differ, the reference evaluates the graph after every pass, and the compiled step is
+    held against it kernel by kernel: that names the pass or the kernel at fault, and the first node
+    that differs.
     """
     lowered = traced.lower(threads=threads)
     compiled = lowered.compile()
@@ -84,38 +88,80 @@ def verify(traced: Traced[..., Any], seed: int, threads: int | None) -> Verdict:
     comparisons: list[Comparison] = []
     cause = ""
     for number, kind in enumerate(_ROUNDS):
-        rng = np.random.default_rng([seed, number])
-        leaves = [_array(leaf.type, rng, number == 1) for leaf in signature.arguments]
-        given = [
-            leaf.item() if place.python else leaf for leaf, place in _paired(leaves, signature)
-        ]
+        leaves = random_leaves(signature, [seed, number], positive=number == 1)
         wanted = _evaluate(traced.graph, leaves, signature)
-        found = tree.leaves(compiled(*_arguments(signature, [_copied(x) for x in given])))
+        found = tree.leaves(compiled(*as_arguments(signature, leaves)))
         part = _compare(signature, kind, wanted, found)
         comparisons.extend(part)
         if not cause and not all(c.ok for c in part):
-            cause = "every pass keeps the values: the generated code is wrong"
-            for stage in lowered.stages:
-                after = _evaluate(stage.graph, leaves, signature)
-                if not all(c.ok for c in _compare(signature, kind, wanted, after)):
-                    cause = f"the pass {stage.name!r} is the first that changes a value"
-                    break
+            cause = _pass_at_fault(lowered, leaves) or _kernel_at_fault(lowered, leaves)
     return Verdict(tuple(comparisons), cause)
 
 
-def _paired(leaves: Sequence[np.ndarray], signature: Signature) -> list[tuple[np.ndarray, Any]]:
-    return list(zip(leaves, signature.arguments, strict=True))
+def _pass_at_fault(lowered: Lowered[..., Any], leaves: Sequence[np.ndarray]) -> str:
+    """The first pass that changes a result, with the first node that it changes; "" if none does.
+    A node is the same one before and after as long as its origin is.
+    """
+    signature = lowered.signature
+    written = lowered.stages[0].graph
+    wanted = _evaluate(written, leaves, signature)
+    for before, after in pairwise(lowered.stages):
+        found = _evaluate(after.graph, leaves, signature)
+        if all(_agrees(a, b) for a, b in zip(wanted, found, strict=True)):
+            continue
+        old = _all_values(before.graph, leaves, signature)
+        by_origin = {value.node.meta: array for value, array in old.items() if not value.index}
+        new = _all_values(after.graph, leaves, signature)
+        names = value_names(after.graph)
+        text = f"the pass {after.name!r} is the first that changes a value"
+        for value, array in new.items():
+            known = by_origin.get(value.node.meta) if not value.index else None
+            if known is not None and known.shape == array.shape and not _agrees(known, array):
+                return f"{text}: {_told(value, names)}"
+        for value, a, b in zip(after.graph.outputs, wanted, found, strict=True):
+            if not _agrees(a, b):
+                return f"{text}: {_told(value, names)} is given as a result"
+        return text
+    return ""
 
 
-def _copied(leaf: Any) -> Any:
-    """Donated arguments are written over, and the reference needs the old values."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+def _kernel_at_fault(lowered: Lowered[..., Any], leaves: Sequence[np.ndarray]) -> str:
+    """The first kernel that makes of what it reads something else than the reference does."""
+    names = value_names(lowered.graph)
+    stepped = lowered.compile(debug=True)
+    assert isinstance(stepped, Debugged)
+    for moment in stepped.moments(*as_arguments(lowered.signature, leaves)):
+        with np.errstate(all="ignore"):
+            nodes = [n for n in moment.kernel.nodes if set(n.outputs) & moment.writes.keys()]
+            values = [v for n in nodes for v in n.outputs if v in moment.writes]
+            wanted = reference.evaluate(values, moment.reads)
+        for value, array in zip(values, wanted, strict=True):
+            if not _agrees(array, moment.writes[value]):
+                kernel = lowered.kernels[moment.number].name
+                return (
+                    f"every pass keeps the values; kernel {moment.number}, {kernel}, is the first"
+                    f" whose C is wrong: {_told(value, names)}"
+                )
+    return (
+        "every pass keeps the values, and every kernel is right when it runs by itself: the order,"
+        " a barrier between threads or the arena is wrong"
+    )
 
 
-def _arguments(signature: Signature, leaves: Sequence[Any]) -> list[Any]:
-    dynamic = iter(tree.unflatten(signature.in_tree, leaves))
-    static = dict(signature.static)
-    return [static[k] if k in static else next(dynamic) for k in range(signature.arity)]
+def _told(value: Value, names: dict[Value, str]) -> str:
+    where = origin_text(value.node)
+    text = f"{names[value]}: {value.type} = {node_text(value.node, names)}"
+    return f"{text}   ({where})" if where else text
+
+
+def _all_values(
+    graph: Graph, leaves: Sequence[np.ndarray], signature: Signature
+) -> dict[Value, np.ndarray]:
+    """Every value of a graph, in order."""
+    values = [v for n in graph.nodes if n.inputs for v in n.outputs]
+    given = dict(zip(graph.inputs, [*leaves, *signature.hidden], strict=True))
+    with np.errstate(all="ignore"):
+        return dict(zip(values, reference.evaluate(values, given), strict=True))
 
 
 def _evaluate(graph: Graph, leaves: Sequence[np.ndarray], signature: Signature) -> list[np.ndarray]:
@@ -125,13 +171,8 @@ def _evaluate(graph: Graph, leaves: Sequence[np.ndarray], signature: Signature) 
         return reference.evaluate(results, given)
 
 
-def _array(kind: TensorType, rng: np.random.Generator, positive: bool) -> np.ndarray:
-    """Integers are 0 or 1, which are indices of almost any axis."""
-    dtype = kind.dtype.numpy
-    if not kind.dtype.is_float:
-        return rng.integers(0, 2, kind.shape).astype(dtype)
-    values = rng.uniform(0.05, 1.0, kind.shape) if positive else rng.standard_normal(kind.shape)
-    return np.asarray(values, dtype)
+def _agrees(wanted: np.ndarray, found: np.ndarray) -> bool:
+    return _error(wanted, found) <= _TOLERANCE.get(wanted.dtype, 0.0)
 
 
 def _compare(

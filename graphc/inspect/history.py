@@ -9,9 +9,9 @@ from typing import Any
 from graphc.inspect.origins import Origins
 from graphc.inspect.picture import Layouts, picture
 from graphc.ir.graph import Graph, Meta, Node, Value
+from graphc.ir.phases import phases
 from graphc.ir.printer import origin_text, value_names
 from graphc.passes.pipeline import Stage
-from graphc.schedule.phases import phases
 
 _GENERATED = re.compile(r"(d_)*v[0-9]+")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from graphc.ir.graph import Graph, Input, Meta, Node
+from graphc.ir.phases import Phase
 from graphc.ir.site import Site
-from graphc.schedule.phases import Phase
 
 
 @dataclass(frozen=True, slots=True)

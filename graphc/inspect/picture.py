@@ -11,7 +11,7 @@ from typing import Any
 from graphc.inspect.layout import layered
 from graphc.inspect.origins import Origins
 from graphc.ir.graph import Graph, Node
-from graphc.schedule.phases import phases
+from graphc.ir.phases import phases
 
 #: Boxes in one picture at most; lines with few nodes show them without being opened.
 _MOST = 36

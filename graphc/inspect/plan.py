@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.ir.graph import Meta, Node, Value
+from graphc.ir.phases import Phase, phases
 from graphc.schedule.kernel import Kernel
-from graphc.schedule.phases import Phase, phases
 from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
 
 #: What a buffer is for. "saved" lives from the forward to the backward pass.

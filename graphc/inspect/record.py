@@ -11,10 +11,10 @@ from graphc.inspect.history import Nodes, history
 from graphc.inspect.plan import CLASSES, buffers, kernel_phases, mates
 from graphc.inspect.sources import Sources
 from graphc.ir.graph import Graph, Input
+from graphc.ir.phases import Phase, phases
 from graphc.memory import MemoryReport
 from graphc.passes.pipeline import Stage
 from graphc.profile import Profile
-from graphc.schedule.phases import Phase, phases
 from graphc.schedule.program import Program
 
 #: Raised when a field changes its meaning or goes.

@@ -59,9 +59,16 @@ def to_dot(graph: Graph) -> str:
     return "\n".join([*lines, "}"])
 
 
+#: Longer graphs are cut in a notebook.
+_LINES = 400
+
+
 def to_html(graph: Graph) -> str:
-    """The printed graph for notebooks."""
-    return f"<pre>{html.escape(graph_text(graph))}</pre>"
+    """The printed graph for notebooks: its beginning, if it is long."""
+    lines = graph_text(graph).splitlines()
+    rest = len(lines) - _LINES
+    note = f"<p>and {rest} lines more: print(graph)</p>" if rest > 0 else ""
+    return f"<p>{len(graph)} nodes</p><pre>{html.escape(chr(10).join(lines[:_LINES]))}</pre>{note}"
 
 
 def _kind(node: Node) -> str:

@@ -15,11 +15,14 @@ import numpy as np
 from graphc.dtypes import TensorType
 from graphc.errors import NotDifferentiableError
 from graphc.ir import site as sites
+from graphc.ir.meta import Meta
 from graphc.ir.terms import Term
 
 if TYPE_CHECKING:
     import networkx
 
+    from graphc.ir.onnx_graph import Builder
+    from graphc.ir.python import Dialect
     from graphc.ir.spec import Spec
 
 
@@ -69,6 +72,10 @@ class Op:
         """How the result is computed, as one of the declarations of `ir/spec.py`."""
         raise TypeError(f"{type(self).__name__} has no spec")
 
+    def positions(self, *types: TensorType) -> Sequence[tuple[int, int]]:
+        """The operands that hold positions, each with the extent of the axis that they index."""
+        return ()
+
     def flops(self, *types: TensorType) -> int:
         """Floating-point operations of one application, for cost reports."""
         return 0
@@ -100,34 +107,17 @@ class Op:
         given = [t.text for t in operands]
         return Term(f"{self.name}({'; '.join(filter(None, [', '.join(given), parameters]))})")
 
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        """The application as Python for an array library; raises GraphcError where it has none."""
+        raise to.refuse(f"{self.name}({', '.join(map(str, types))})")
 
-class Meta:
-    """What is remembered about the origin of a node; passes hand it on unchanged.
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        """The application in ONNX: names of results; raises GraphcError where it has none."""
+        raise to.refuse(f"{self.name}({', '.join(map(str, types))})")
 
-    `rule` is the forward node whose derivative rule made this one (None for the user's own);
-    `name` the user's name; `clone` is non-zero on recomputed copies, so that common-subexpression
-    elimination does not merge them with their originals; `region` is the number of the checkpointed
-    call inside which the node was made (0: none), whose values are recomputed rather than kept;
-    `gradient_of` marks the gradient by the node that has this origin.
-    """
-
-    __slots__ = ("clone", "gradient_of", "name", "region", "rule", "site")
-
-    def __init__(
-        self,
-        site: sites.Site | None,
-        rule: Node | None = None,
-        name: str | None = None,
-        clone: int = 0,
-        region: int = 0,
-        gradient_of: Meta | None = None,
-    ):
-        self.site = site
-        self.rule = rule
-        self.name = name
-        self.clone = clone
-        self.region = region
-        self.gradient_of = gradient_of
+    def lined_up(self, operand: Term, type: TensorType) -> Term | None:
+        """What broadcasting makes the result of, for an operator that only spreads; else None."""
+        return None
 
 
 class Node:
@@ -183,9 +173,7 @@ _regions = itertools.count(1)
 
 
 class _Origin(threading.local):
-    """The origin given to nodes made now, where it is not the user's current line, and the
-    innermost checkpointed call.
-    """
+    """The origin of nodes made now, where it is not the user's line, and the innermost region."""
 
     meta: Meta | None = None
     region: int = 0
@@ -258,7 +246,7 @@ def no_derivative(node: Node) -> NotDifferentiableError:
 
 @dataclass(frozen=True)
 class Input(Op):
-    """A value that comes from outside. Never merged: identity is by node."""
+    """A value that comes from outside; never merged, identity is by node."""
 
     name = "input"
     label: str
@@ -354,7 +342,7 @@ class Graph:
         return diff_text(self, other)
 
     def to_networkx(self) -> networkx.MultiDiGraph:
-        """The graph as NetworkX's MultiDiGraph; see `graphc.ir.formats`."""
+        """The graph as a MultiDiGraph; see `graphc.ir.formats`."""
         from graphc.ir.formats import to_networkx
 
         return to_networkx(self)
@@ -364,6 +352,18 @@ class Graph:
         from graphc.ir.formats import to_dot
 
         return to_dot(self)
+
+    def to_onnx(self) -> Any:
+        """The forward part as an `onnx.ModelProto`; see `graphc.ir.onnx_graph`."""
+        from graphc.ir.onnx_graph import to_onnx
+
+        return to_onnx(self)
+
+    def to_python(self, to: str = "numpy") -> str:
+        """The graph as standalone Python for "numpy" or "torch": forward, backward and update."""
+        from graphc.ir.derivation import python_text
+
+        return python_text(self, to)
 
     def _repr_html_(self) -> str:
         from graphc.ir.formats import to_html
@@ -376,10 +376,8 @@ class Graph:
         return graph_text(self)
 
     def __repr__(self) -> str:
-        return (
-            f"<Graph {len(self.nodes)} nodes, {len(self.inputs)} inputs, "
-            f"{len(self.outputs)} outputs>"
-        )
+        ends = f"{len(self.inputs)} inputs, {len(self.outputs)} outputs"
+        return f"<Graph {len(self.nodes)} nodes, {ends}>"
 
 
 def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:

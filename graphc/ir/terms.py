@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphc.dtypes import DType
+
 #: How tightly an infix operator of Python binds.
 _RANK = {
     **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 1),
@@ -22,11 +24,12 @@ _ATOM = 10
 @dataclass(frozen=True, slots=True)
 class Term:
     """Text of an expression. `rank` says which operators may stand beside it without parentheses;
-    names, calls and numbers are atoms.
+    names, calls and numbers are atoms. A number knows its dtype.
     """
 
     text: str
     rank: int = _ATOM
+    literal: DType | None = None
 
     def within(self, rank: int) -> str:
         """The text as an operand of something that binds as tightly as `rank`."""
@@ -38,8 +41,8 @@ class Term:
         return self.within(_ATOM)
 
 
-def number(text: str) -> Term:
-    return Term(text, _PREFIX if text.startswith("-") else _ATOM)
+def number(text: str, dtype: DType | None = None) -> Term:
+    return Term(text, _PREFIX if text.startswith("-") else _ATOM, dtype)
 
 
 def infix(symbol: str, left: Term, right: Term) -> Term:

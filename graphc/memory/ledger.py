@@ -10,9 +10,9 @@ from typing import Any
 from graphc.autodiff.effort import is_light, is_pure, spec_of
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Reduce, View
 from graphc.schedule.kernel import Kernel
-from graphc.schedule.phases import Phase, phases
 from graphc.schedule.program import Memory, Program
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from graphc.ir.graph import Graph, Value
+from graphc.ir.phases import phases
 from graphc.memory import ledger
 from graphc.memory.bounds import order_lower_bound
 from graphc.memory.sizes import megabytes
-from graphc.schedule.phases import phases
 from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
 from graphc.schedule.remat import least_kept_bytes, recomputed
+from graphc.text import html_table
 
 #: Figures in bytes, in the order in which they are printed, compared and written.
 FIGURES = (
@@ -246,6 +247,12 @@ class MemoryReport:
             rest = sum(r.bytes for r in self.saved[12:])
             lines.append(f"{megabytes(rest)}  in {len(self.saved) - 12} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        figures = [(name, f"{getattr(self, name):,}") for name in FIGURES]
+        rows = [(r.value, f"{r.bytes:,}", r.producer, r.rule) for r in self.saved]
+        head = ("kept", "bytes", "made by", "asked for as")
+        return html_table(("figure", "bytes"), figures) + html_table(head, rows)
 
     def __repr__(self) -> str:
         return f"<Memory peak {self.peak_bytes}, kept {self.kept_bytes}, total {self.total_bytes}>"

@@ -63,7 +63,8 @@ from graphc.ops.scatter import (
     scatter_multiply,
     scatter_set,
 )
-from graphc.ops.shape import broadcast, flip, permute, reshape, slice
+from graphc.ops.shape import broadcast, permute, reshape
+from graphc.ops.slicing import flip, slice
 from graphc.ops.solve import det, diagonal, inv, slogdet, solve
 from graphc.ops.sorting import argsort, searchsorted, sort, top_k
 from graphc.ops.triangles import tril, triu

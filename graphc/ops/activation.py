@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphc import ops
+from graphc.dtypes import TensorType
 from graphc.ir.expr import Expr, const, select
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.python import Dialect
+from graphc.ir.terms import Term
 from graphc.ops.families import Elementwise
 
 
@@ -18,6 +23,7 @@ class Relu(Elementwise):
     """
 
     name = "relu"
+    in_onnx = "Relu"
     kinds = "if"
 
     @staticmethod
@@ -28,6 +34,11 @@ class Relu(Elementwise):
         (x,) = operands
         zero = const(0, x.dtype)
         return select(x <= zero, zero, x)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            return super().python(to, types, *operands)
+        return to.function("maximum", *operands, Term("0"))
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         zero = ops.zeros_like(g)

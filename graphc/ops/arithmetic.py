@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 
 from graphc import ops
+from graphc.dtypes import TensorType
 from graphc.ir.expr import Const, Expr, select, unary
 from graphc.ir.graph import Node, Value
+from graphc.ir.onnx_graph import Builder
 from graphc.ops.families import Binary, Elementwise, Flat, Function, c_library
 
 
 class Add(Binary):
     name = "add"
+    in_onnx = "Add"
     symbol = "+"
     numpy = np.add
     kinds = "uif"
@@ -28,6 +32,7 @@ class Add(Binary):
 
 class Subtract(Binary):
     name = "subtract"
+    in_onnx = "Sub"
     symbol = "-"
     numpy = np.subtract
     kinds = "uif"
@@ -41,6 +46,7 @@ class Subtract(Binary):
 
 class Multiply(Binary):
     name = "multiply"
+    in_onnx = "Mul"
     symbol = "*"
     numpy = np.multiply
     kinds = "uif"
@@ -55,6 +61,7 @@ class Multiply(Binary):
 
 class Divide(Binary):
     name = "divide"
+    in_onnx = "Div"
     symbol = "/"
     numpy = np.divide
     cost = 4
@@ -101,6 +108,7 @@ class Remainder(Function, Binary):
 
 class Negative(Elementwise):
     name = "negative"
+    in_onnx = "Neg"
     symbol = "-"
     numpy = np.negative
     kinds = "uif"
@@ -116,6 +124,7 @@ class Positive(Elementwise):
     """x itself."""
 
     name = "positive"
+    in_onnx = "Identity"
     numpy = np.positive
     kinds = "uif"
 
@@ -130,6 +139,7 @@ class Abs(Function):
     """|x|; that of the most negative integer is itself. The derivative at 0 is 0."""
 
     name = "abs"
+    in_onnx = "Abs"
     numpy = np.abs
     kinds = "uif"
     cost = 1
@@ -145,6 +155,7 @@ class Sign(Function, Flat):
     """-1, 0 or 1; NaN of NaN."""
 
     name = "sign"
+    in_onnx = "Sign"
     numpy = np.sign
     kinds = "uif"
     cost = 2
@@ -153,6 +164,10 @@ class Sign(Function, Flat):
 class Square(Elementwise):
     name = "square"
     numpy = np.square
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Mul", *operands, *operands),)
+
     kinds = "uif"
 
     def expr(self, x: Expr) -> Expr:
@@ -166,6 +181,7 @@ class Reciprocal(Elementwise):
     """1 / x."""
 
     name = "reciprocal"
+    in_onnx = "Reciprocal"
     numpy = np.reciprocal
     cost = 4
     domains = ((0.3, 3.0),)
@@ -209,6 +225,7 @@ class Extremum(Function, Binary):
 class Maximum(Extremum):
     __doc__ = Extremum.__doc__
     name = "maximum"
+    in_onnx = "Max"
     numpy = np.maximum
 
     def worse(self, x: Expr, y: Expr) -> Expr:
@@ -221,6 +238,7 @@ class Maximum(Extremum):
 class Minimum(Extremum):
     __doc__ = Extremum.__doc__
     name = "minimum"
+    in_onnx = "Min"
     numpy = np.minimum
 
     def worse(self, x: Expr, y: Expr) -> Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +26,11 @@ from graphc.dtypes import (
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import cast, const
 from graphc.ir.graph import Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Pointwise, Spec, Table
-from graphc.ir.terms import Term, number
+from graphc.ir.terms import Term, call, number
 from graphc.ops.families import Discrete
 from graphc.ops.samples import Refusal, Sample, Source, refuses, special_values
 
@@ -64,6 +68,22 @@ class Constant(Discrete):
 
     def formula(self, *operands: Term) -> Term:
         return number(self.attributes().removesuffix("."))
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if self.type.shape == ():
+            value = self.array.item()
+            finite = isinstance(value, (bool, int)) or math.isfinite(value)
+            text = str(self.array[()]) if finite else f"{value}".replace("inf", f"{to.module}.inf")
+            return number(text.replace("nan", f"{to.module}.nan"), self.type.dtype)
+        rows = ", ".join(map(str, self.array.reshape(-1).tolist()))
+        for word in ("nan", "inf"):
+            rows = re.sub(rf"\b{word}\b", f"{to.module}.{word}", rows)
+        make = to.either("np.array", "torch.tensor")
+        flat = call(make, Term(f"[{rows}]"), dtype=to.dtype(self.type.dtype))
+        return Term(f"{flat.text}.reshape({self.type.shape})")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.constant(self.array),)
 
     def attributes(self) -> str:
         text = np.array2string(self.array, threshold=4, edgeitems=1, separator=", ")
@@ -113,6 +133,17 @@ class Iota(Discrete):
 
     def spec(self, *types: TensorType) -> Spec:
         return Pointwise(lambda index, read: cast(index[self.axis], self.type.dtype), cost=1)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        extent = Term(str(self.type.shape[self.axis]))
+        steps = to.function("arange", extent, dtype=to.dtype(self.type.dtype))
+        axes = ", ".join(":" if a == self.axis else "None" for a in range(self.type.ndim))
+        if self.type.ndim > 1:
+            steps = Term(f"{steps.text}[{axes}]")
+        return to.function("broadcast_to", steps, Term(str(self.type.shape)))
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.constant(self.reference()),)
 
     batch = Constant.batch
 

@@ -11,6 +11,8 @@ from graphc import ops
 from graphc.dtypes import ALL, TensorType, bool_, float32, float64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Contract
 from graphc.ir.terms import Term, infix
@@ -42,6 +44,12 @@ class Matmul(Op):
 
     def formula(self, *operands: Term) -> Term:
         return infix("@", *operands)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return infix("@", *operands)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("MatMul", *operands),)
 
     def spec(self, x: TensorType, y: TensorType) -> Contract:
         return Contract()

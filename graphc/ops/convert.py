@@ -12,6 +12,8 @@ from graphc.dtypes import ALL, DType, TensorType, float32, int32
 from graphc.errors import ShapeError
 from graphc.ir.expr import Expr, call, cast, compare, const
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.terms import Term
 from graphc.ir.terms import call as written_call
 from graphc.ops.families import Elementwise, Flat
@@ -37,6 +39,14 @@ class AsType(Elementwise):
             return _saturated(x.astype(np.float64), self.dtype.numpy)
         with np.errstate(all="ignore"):
             return x.astype(self.dtype.numpy)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if operands[0].literal:
+            return to.scalar(operands[0], self.dtype)
+        return to.cast(operands[0], self.dtype)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Cast", *operands, to=to.dtype(self.dtype)),)
 
     def formula(self, *operands: Term) -> Term:
         return written_call(str(self.dtype), *operands)
@@ -90,6 +100,9 @@ class Identity(Elementwise):
     def formula(self, *operands: Term) -> Term:
         return operands[0]
 
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return operands[0]
+
     def flops(self, *types: TensorType) -> int:
         return 0
 
@@ -98,6 +111,7 @@ class StopGradient(Identity, Flat):
     """The value forward, nothing backward."""
 
     name = "stop_gradient"
+    in_onnx = "Identity"
     smooth = False
 
 
@@ -105,6 +119,7 @@ class Alias(Identity):
     """The same value as a node of its own, so that a derivative can be taken by it alone."""
 
     name = "alias"
+    in_onnx = "Identity"
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         return g
@@ -114,6 +129,7 @@ class Copy(Identity):
     """The same value in memory of its own: results that would share storage are copied."""
 
     name = "copy"
+    in_onnx = "Identity"
     pure = False
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:

@@ -14,8 +14,10 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Var, cast, index
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import Assign, Declare, For, Stmt
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Nest, NestIO
+from graphc.ir.terms import Term
 from graphc.ops.arithmetic import Add, Maximum, Minimum, Multiply
 from graphc.ops.exponential import Logaddexp
 from graphc.ops.families import Elementwise, Linear, kind_names
@@ -84,6 +86,8 @@ class Cumulative(AlongAxis):
 
     step: ClassVar[Elementwise]
     wide: ClassVar[bool] = True
+    #: What PyTorch calls it, and which of its results it is.
+    torch: ClassVar[tuple[str, str]]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         carried = self.wide and x.dtype == np.float32
@@ -92,6 +96,16 @@ class Cumulative(AlongAxis):
             ufunc = type(self.step).numpy
             assert isinstance(ufunc, np.ufunc)
             return ufunc.accumulate(operand, self.axis, operand.dtype).astype(x.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            name, result = self.torch
+            return Term(to.function(name, *operands, **to.axis(self.axis)).text + result)
+        ufunc = type(self.step).numpy
+        dtype = to.dtype(types[0].dtype)
+        return to.function(
+            f"{ufunc.__name__}.accumulate", *operands, **to.axis(self.axis), dtype=dtype
+        )
 
     def spec(self, x: TensorType) -> Nest:
         lines = Lines(x, self.axis)
@@ -152,6 +166,7 @@ class Cumulative(AlongAxis):
 
 class CumulativeSum(Linear, Cumulative):
     name = "cumulative_sum"
+    torch = ("cumsum", "")
     step = Add()
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
@@ -162,11 +177,13 @@ class CumulativeProd(Cumulative):
     """The derivative is right where factors are zero."""
 
     name = "cumulative_prod"
+    torch = ("cumprod", "")
     step = Multiply()
 
 
 class CumulativeLogsumexp(Cumulative):
     name = "cumulative_logsumexp"
+    torch = ("logcumsumexp", "")
     kinds = "f"
     step = Logaddexp()
 
@@ -175,6 +192,7 @@ class CumulativeMax(Cumulative):
     """NaN wins; equal elements share the gradient as `maximum` shares it, step by step."""
 
     name = "cumulative_max"
+    torch = ("cummax", ".values")
     kinds = "buif"
     step = Maximum()
     wide = False
@@ -183,6 +201,7 @@ class CumulativeMax(Cumulative):
 class CumulativeMin(Cumulative):
     __doc__ = CumulativeMax.__doc__
     name = "cumulative_min"
+    torch = ("cummin", ".values")
     kinds = "buif"
     step = Minimum()
     wide = False

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from graphc import ops
+from graphc.dtypes import TensorType
 from graphc.ir.graph import Node, Value
+from graphc.ir.python import Dialect
+from graphc.ir.terms import Term, prefix
 from graphc.ops.families import Binary, Function
 
 POSITIVE = ((0.1, 4.0),)
@@ -15,6 +19,7 @@ POSITIVE = ((0.1, 4.0),)
 
 class Exp(Function):
     name = "exp"
+    in_onnx = "Exp"
     numpy = np.exp
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -42,6 +47,7 @@ class Expm1(Function):
 
 class Log(Function):
     name = "log"
+    in_onnx = "Log"
     numpy = np.log
     domains = POSITIVE
 
@@ -95,11 +101,17 @@ class Sigmoid(Function):
     """1 / (1 + exp(-x)), without overflow."""
 
     name = "sigmoid"
+    in_onnx = "Sigmoid"
 
     @staticmethod
     def numpy(x: np.ndarray) -> np.ndarray:
         small = np.exp(-np.abs(x))
         return np.where(x >= 0, 1, small) / (1 + small)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            return super().python(to, types, *operands)
+        return Term(f"1 / (1 + np.exp({prefix('-', *operands).text}))", 7)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         y = node.outputs[0]

@@ -13,6 +13,8 @@ from graphc.dtypes import TensorType
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, call
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Scalar
 from graphc.ir.terms import Term, infix, prefix
@@ -48,6 +50,8 @@ class Elementwise(Op):
     smooth: ClassVar[bool] = True
     #: The operator as it stands between or before its operands, in Python too.
     symbol: ClassVar[str] = ""
+    #: ONNX's operator, where it has one.
+    in_onnx: ClassVar[str] = ""
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         if len(types) != self.arity:
@@ -82,6 +86,22 @@ class Elementwise(Op):
         if len(operands) == 1:
             return prefix(self.symbol, *operands)
         return infix(self.symbol, *operands)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if self.symbol:
+            return self.formula(*operands)
+        if not to.is_numpy:
+            return to.function(self.name, *operands)
+        numpy = getattr(type(self), "numpy", None)
+        name = getattr(numpy, "__name__", "")
+        if numpy is None or getattr(np, name, None) is not numpy:
+            return super().python(to, types, *operands)
+        return to.function(name, *operands)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        if not self.in_onnx:
+            return super().onnx(to, types, *operands)
+        return (to.node(self.in_onnx, *operands),)
 
     def spec(self, *types: TensorType) -> Scalar:
         return Scalar(self.expr, self.cost)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from graphc.dtypes import ALL, DType, TensorType, float32, float64, int32, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import INDEX, Expr, call, cast, index
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Pointwise, Reader
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
@@ -59,6 +63,13 @@ class Indexed(Op):
         if indices[0].size and 0 in x.shape[lead : lead + self.count]:
             raise ShapeError(located(f"{self.name}({x}): an indexed axis has no elements"))
 
+    #: The operand from which on positions stand.
+    first_index: ClassVar[int] = 1
+
+    def positions(self, x: TensorType, *types: TensorType) -> Sequence[tuple[int, int]]:
+        extents = x.shape[self.batches : self.batches + self.count]
+        return list(enumerate(extents, self.first_index))
+
     def taken(self, x: TensorType, indices: Sequence[TensorType]) -> tuple[int, ...]:
         """The shape [b…, i…, r…] of the elements at all positions."""
         return (*indices[0].shape, *x.shape[self.batches + self.count :])
@@ -72,6 +83,19 @@ class Indexed(Op):
         ]
         extents = x.shape[self.batches : self.batches + self.count]
         return (*lead, *[resolve(j, n) for j, n in zip(indices, extents, strict=True)])
+
+    def index_text(
+        self, to: Dialect, x: TensorType, at: Sequence[TensorType], indices: Sequence[Term]
+    ) -> str:
+        """The index in Python. Positions outside an axis are an error there."""
+        lead = []
+        for a in range(self.batches):
+            shape = [-1 if d == a else 1 for d in range(at[0].ndim)]
+            steps = to.function("arange", Term(str(x.shape[a])))
+            lead.append(f"{steps.text}.reshape({tuple(shape)})")
+        if not to.is_numpy:
+            indices = [Term(f"{t.atom}.long()") for t in indices]
+        return ", ".join([*lead, *[t.text for t in indices]])
 
     def position(self, x: TensorType, i: Index, read: Reader, first: int) -> Index:
         """Where element i = (b…, i…) lies along b… and n…; inputs from `first` on are indices."""
@@ -88,6 +112,16 @@ class Gather(Indexed, Linear):
     def infer(self, x: TensorType, *indices: TensorType) -> tuple[TensorType, ...]:
         self.check(x, indices)
         return (x.with_shape(self.taken(x, indices)),)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        x, *at = types
+        return Term(f"{operands[0].atom}[{self.index_text(to, x, at, operands[1:])}]")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        if self.count != 1 or self.batches:
+            return super().onnx(to, types, *operands)
+        x, at = operands
+        return (to.node("Gather", x, to.node("Cast", at, to=to.dtype(int64)), axis=0),)
 
     def reference(self, x: np.ndarray, *indices: np.ndarray) -> np.ndarray:
         return x[self.places(x, indices)]
@@ -145,6 +179,22 @@ class Pick(Linear):
         if x.shape[-1] == 0 and label.size:
             raise ShapeError(located(f"pick({x}, {label}): the last axis has no elements"))
         return (x.with_shape(label.shape),)
+
+    def positions(self, x: TensorType, label: TensorType) -> Sequence[tuple[int, int]]:
+        return ((1, x.shape[-1]),)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        x, label = operands
+        if to.is_numpy:
+            at, last = Term(f"{label.atom}[..., None]"), Term("-1")
+            return Term(f"{to.function('take_along_axis', x, at, last).text}[..., 0]")
+        return Term(f"{x.atom}.gather(-1, {label.atom}[..., None].long())[..., 0]")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        x, label = operands
+        last = to.constant([-1])
+        at = to.node("Unsqueeze", to.node("Cast", label, to=to.dtype(int64)), last)
+        return (to.node("Squeeze", to.node("GatherElements", x, at, axis=-1), last),)
 
     def reference(self, x: np.ndarray, label: np.ndarray) -> np.ndarray:
         at = resolve(label, x.shape[-1])

@@ -30,6 +30,7 @@ class Comparison(Binary, Flat):
 
 class Equal(Comparison):
     name = "equal"
+    in_onnx = "Equal"
     numpy = np.equal
     symbol = "=="
     commutative = True
@@ -44,30 +45,35 @@ class NotEqual(Comparison):
 
 class Less(Comparison):
     name = "less"
+    in_onnx = "Less"
     numpy = np.less
     symbol = "<"
 
 
 class LessEqual(Comparison):
     name = "less_equal"
+    in_onnx = "LessOrEqual"
     numpy = np.less_equal
     symbol = "<="
 
 
 class Greater(Comparison):
     name = "greater"
+    in_onnx = "Greater"
     numpy = np.greater
     symbol = ">"
 
 
 class GreaterEqual(Comparison):
     name = "greater_equal"
+    in_onnx = "GreaterOrEqual"
     numpy = np.greater_equal
     symbol = ">="
 
 
 class LogicalAnd(Binary, Flat):
     name = "logical_and"
+    in_onnx = "And"
     numpy = np.logical_and
     kinds = "b"
     commutative = True
@@ -78,6 +84,7 @@ class LogicalAnd(Binary, Flat):
 
 class LogicalOr(Binary, Flat):
     name = "logical_or"
+    in_onnx = "Or"
     numpy = np.logical_or
     kinds = "b"
     commutative = True
@@ -88,6 +95,7 @@ class LogicalOr(Binary, Flat):
 
 class LogicalXor(Binary, Flat):
     name = "logical_xor"
+    in_onnx = "Xor"
     numpy = np.logical_xor
     kinds = "b"
     commutative = True
@@ -98,6 +106,7 @@ class LogicalXor(Binary, Flat):
 
 class LogicalNot(Flat):
     name = "logical_not"
+    in_onnx = "Not"
     numpy = np.logical_not
     kinds = "b"
 
@@ -109,6 +118,7 @@ class Where(Elementwise):
     """condition ? x : y. The derivative selects and never multiplies."""
 
     name = "where"
+    in_onnx = "Where"
     numpy = np.where
     arity = 3
     kinds = "buif"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,34 @@ from graphc.dtypes import ALL, TensorType, bool_, float64, int32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, logical, select
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Pointwise, Reader
+from graphc.ir.terms import Term, call
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
+
+
+def place(x, fill, shape, starts, steps):
+    """x inside a larger array of `fill`: element i lies at starts + i * steps."""
+    out = np.full(shape, fill, x.dtype)
+    axes = zip(x.shape, starts, steps, strict=True)
+    places = [start + step * np.arange(n) for n, start, step in axes]
+    out[np.ix_(*places) if places else ...] = x
+    return out
+
+
+#: The same for PyTorch.
+_PLACE_TORCH = '''
+def place(x, fill, shape, starts, steps):
+    """x inside a larger tensor of `fill`: element i lies at starts + i * steps."""
+    out = torch.full(shape, fill, dtype=x.dtype)
+    axes = zip(x.shape, starts, steps)
+    places = [start + step * torch.arange(n) for n, start, step in axes]
+    out[torch.meshgrid(*places, indexing="ij") if places else ...] = x
+    return out
+'''
 
 
 @dataclass(frozen=True)
@@ -46,11 +71,13 @@ class Pad(Linear):
     def _axes(self, inner: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
         return zip(self.shape, inner, self.starts, self.steps, strict=True)
 
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        helper = to.helper(inspect.getsource(place) if to.is_numpy else _PLACE_TORCH)
+        sizes = [Term(str(v)) for v in (self.shape, self.starts, self.steps)]
+        return call(helper, *operands, *sizes)
+
     def reference(self, x: np.ndarray, fill: np.ndarray) -> np.ndarray:
-        out = np.full(self.shape, fill, x.dtype)
-        places = [start + step * np.arange(n) for _, n, start, step in self._axes(x.shape)]
-        out[np.ix_(*places) if places else ...] = x
-        return out
+        return place(x, fill, self.shape, self.starts, self.steps)
 
     def spec(self, x: TensorType, fill: TensorType) -> Pointwise:
         def body(i: Index, read: Reader) -> Expr:
@@ -154,6 +181,13 @@ class Concat(Linear):
         shape = list(first.shape)
         shape[self.axis] = total
         return (first.with_shape(tuple(shape)),)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        parts = Term(f"({', '.join(t.text for t in operands)},)")
+        return to.function(to.either("concatenate", "cat"), parts, **to.axis(self.axis))
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Concat", *operands, axis=self.axis),)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
         return np.concatenate(arrays, self.axis)

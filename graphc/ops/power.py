@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphc import ops
+from graphc.dtypes import TensorType
 from graphc.ir.expr import Expr
 from graphc.ir.graph import Node, Value
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
+from graphc.ir.terms import Term, infix, number
 from graphc.ops.families import Binary, Elementwise, Function, c_library
 
 
@@ -14,6 +20,7 @@ class Sqrt(Elementwise):
     """The derivative at 0 is inf."""
 
     name = "sqrt"
+    in_onnx = "Sqrt"
     numpy = np.sqrt
     cost = 6
     domains = ((0.1, 4.0),)
@@ -35,6 +42,14 @@ class Rsqrt(Elementwise):
     @staticmethod
     def numpy(x: np.ndarray) -> np.ndarray:
         return 1 / np.sqrt(x)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Reciprocal", to.node("Sqrt", *operands)),)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            return super().python(to, types, *operands)
+        return infix("/", number("1"), to.function("sqrt", *operands))
 
     def expr(self, x: Expr) -> Expr:
         return 1 / c_library("sqrt", x)
@@ -61,6 +76,7 @@ class Pow(Function, Binary):
     """
 
     name = "pow"
+    in_onnx = "Pow"
     kinds = "uif"
     cost = 40
     domains = ((0.2, 3.0), (-2.0, 2.0))
@@ -72,6 +88,10 @@ class Pow(Function, Binary):
         odd = np.where(np.bitwise_and(y, 1) == 1, x, np.ones_like(x))
         quotient = np.where(x == 1, np.ones_like(x), np.where(x == -1, odd, np.zeros_like(x)))
         return np.where(y < 0, quotient, np.power(x, np.maximum(y, 0)))
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        base, exponent = operands
+        return Term(f"{base.atom}**{exponent.atom}", 9)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         x, y = node.inputs

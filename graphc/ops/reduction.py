@@ -14,8 +14,11 @@ from graphc import ops
 from graphc.dtypes import ALL, DType, TensorType, bool_, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Reduce
+from graphc.ir.terms import Term
 from graphc.ops.families import Discrete, kind_names
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 
@@ -27,6 +30,10 @@ class Reduction(Op):
     """
 
     kind: ClassVar[str]
+    #: What PyTorch calls it.
+    torch: ClassVar[str]
+    #: ONNX's operator, where it has one.
+    in_onnx: ClassVar[str] = ""
     kinds: ClassVar[str] = "uif"
     exact = "bui"
     empty: ClassVar[bool] = True
@@ -52,6 +59,14 @@ class Reduction(Op):
     def reference(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.asarray(self.fold(x))
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return to.function(to.either(self.name, self.torch), *operands, **to.axis(*self.axes))
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        if not self.in_onnx:
+            return super().onnx(to, types, *operands)
+        return (to.node(self.in_onnx, *operands, to.constant(list(self.axes)), keepdims=0),)
 
     def spec(self, x: TensorType) -> Reduce:
         return Reduce(self.kind, self.axes)
@@ -118,10 +133,17 @@ class Reduction(Op):
 
 class Sum(Reduction):
     name = "sum"
+    in_onnx = "ReduceSum"
     kind = "sum"
+    torch = "sum"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.sum(self.axes, dtype=x.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        # The libraries sum integers in 64 bits.
+        wide = {} if types[0].dtype.is_float else {"dtype": to.dtype(types[0].dtype)}
+        return to.function("sum", *operands, **to.axis(*self.axes), **wide)
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         return (self.spread(g, node.inputs[0]),)
@@ -132,10 +154,22 @@ class Sum(Reduction):
 
 class Prod(Reduction):
     name = "prod"
+    in_onnx = "ReduceProd"
     kind = "prod"
+    torch = "prod"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.prod(self.axes, dtype=x.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        wide = {} if types[0].dtype.is_float else {"dtype": to.dtype(types[0].dtype)}
+        if to.is_numpy:
+            return to.function("prod", *operands, **to.axis(*self.axes), **wide)
+        (term,) = operands
+        # PyTorch multiplies along one axis at a time, the last one first.
+        for axis in reversed(self.axes):
+            term = to.function("prod", term, **to.axis(axis), **wide)
+        return term
 
     def others(self, x: Value) -> Value:
         """For each element the product of all others: right also where some are zero."""
@@ -192,7 +226,9 @@ class Extremum(Reduction):
 
 class Max(Extremum):
     name = "max"
+    in_onnx = "ReduceMax"
     kind = "max"
+    torch = "amax"
     logical = "any"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
@@ -201,7 +237,9 @@ class Max(Extremum):
 
 class Min(Extremum):
     name = "min"
+    in_onnx = "ReduceMin"
     kind = "min"
+    torch = "amin"
     logical = "all"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
@@ -213,6 +251,7 @@ class All(Discrete, Reduction):
 
     name = "all"
     kind = "all"
+    torch = "all"
     kinds = "b"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
@@ -224,6 +263,7 @@ class Any(Discrete, Reduction):
 
     name = "any"
     kind = "any"
+    torch = "any"
     kinds = "b"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
@@ -242,6 +282,10 @@ class ArgExtremum(Discrete, Reduction):
             raise ShapeError(located(f"{self.name}({x}): one axis required, got {self.axes}"))
         return (super().infer(x)[0].with_dtype(int64),)
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        kind = "ArgMax" if self.kind == "argmax" else "ArgMin"
+        return (to.node(kind, *operands, axis=self.axes[0], keepdims=0),)
+
     def spec(self, x: TensorType) -> Reduce:
         return Reduce(self.kind, self.axes, whole=True)
 
@@ -249,6 +293,7 @@ class ArgExtremum(Discrete, Reduction):
 class Argmax(ArgExtremum):
     name = "argmax"
     kind = "argmax"
+    torch = "argmax"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.argmax(self.axes[0])
@@ -257,6 +302,7 @@ class Argmax(ArgExtremum):
 class Argmin(ArgExtremum):
     name = "argmin"
     kind = "argmin"
+    torch = "argmin"
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return x.argmin(self.axes[0])

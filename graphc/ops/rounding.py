@@ -25,12 +25,14 @@ class Rounding(Flat):
 
 class Floor(Rounding):
     name = "floor"
+    in_onnx = "Floor"
     numpy = np.floor
     library = "floor"
 
 
 class Ceil(Rounding):
     name = "ceil"
+    in_onnx = "Ceil"
     numpy = np.ceil
     library = "ceil"
 
@@ -39,6 +41,7 @@ class Round(Rounding):
     """To the nearest integer, half to even."""
 
     name = "round"
+    in_onnx = "Round"
     numpy = np.rint
     library = "rint"
 
@@ -60,6 +63,7 @@ class FloatPredicate(Flat):
 
 class IsNan(FloatPredicate):
     name = "isnan"
+    in_onnx = "IsNaN"
     numpy = np.isnan
 
     def expr(self, x: Expr) -> Expr:
@@ -68,6 +72,7 @@ class IsNan(FloatPredicate):
 
 class IsInf(FloatPredicate):
     name = "isinf"
+    in_onnx = "IsInf"
     numpy = np.isinf
 
     def expr(self, x: Expr) -> Expr:

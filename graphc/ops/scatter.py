@@ -15,11 +15,22 @@ from graphc import dtypes, ops
 from graphc.dtypes import TensorType, float32, float64, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Reader, Scatter
+from graphc.ir.terms import Term, call
 from graphc.ops.families import Linear, kind_names
 from graphc.ops.indexing import Indexed, index_cases, index_refusals
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
+
+#: NumPy combines in place.
+_SCATTER = '''
+def scatter_{ufunc}(x, updates, places):
+    """x with np.{ufunc} of the updates at some places, one after another."""
+    out = x.copy()
+    np.{ufunc}.at(out, places, updates)
+    return out
+'''
 
 
 class ScatterOp(Indexed):
@@ -27,6 +38,7 @@ class ScatterOp(Indexed):
 
     kind: ClassVar[str]
     kinds: ClassVar[str] = "uif"
+    first_index = 2
 
     def infer(
         self, x: TensorType, updates: TensorType, *indices: TensorType
@@ -44,6 +56,20 @@ class ScatterOp(Indexed):
     def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
         """Combines the updates with `out` at the places, in order."""
         raise TypeError
+
+    #: How NumPy and PyTorch combine: a ufunc, and whether `index_put` adds; "" where there is none.
+    ufunc: ClassVar[str] = ""
+    index_put: ClassVar[str] = ""
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        x, updates, *indices = operands
+        if not (self.ufunc if to.is_numpy else self.index_put):
+            raise to.refuse(self.name)
+        places = self.index_text(to, types[0], types[2:], indices)
+        if to.is_numpy:
+            helper = to.helper(_SCATTER.format(ufunc=self.ufunc))
+            return call(helper, x, updates, Term(f"({places},)"))
+        return Term(f"{x.atom}.index_put(({places},), {updates.text}, {self.index_put})")
 
     def reference(self, x: np.ndarray, updates: np.ndarray, *indices: np.ndarray) -> np.ndarray:
         out = x.copy()
@@ -104,6 +130,8 @@ class ScatterOp(Indexed):
 class ScatterAdd(Linear, ScatterOp):
     name = "scatter_add"
     kind = "add"
+    ufunc = "add"
+    index_put = "accumulate=True"
 
     def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
         np.add.at(out, places, updates)
@@ -154,6 +182,7 @@ class ScatterMultiply(ScatterOp):
 
     name = "scatter_multiply"
     kind = "multiply"
+    ufunc = "multiply"
 
     def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
         np.multiply.at(out, places, updates)
@@ -236,6 +265,7 @@ class ScatterMax(ScatterExtremum):
     __doc__ = ScatterExtremum.__doc__
     name = "scatter_max"
     kind = "max"
+    ufunc = "maximum"
 
     def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
         np.maximum.at(out, places, updates)
@@ -245,6 +275,7 @@ class ScatterMin(ScatterExtremum):
     __doc__ = ScatterExtremum.__doc__
     name = "scatter_min"
     kind = "min"
+    ufunc = "minimum"
 
     def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
         np.minimum.at(out, places, updates)

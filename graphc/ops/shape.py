@@ -14,6 +14,8 @@ from graphc.errors import ShapeError
 from graphc.ir.expr import Expr
 from graphc.ir.expr import index as position
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.onnx_graph import Builder
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Strided, View, row_major
 from graphc.ir.terms import Term
@@ -74,6 +76,12 @@ class Reshape(IndexMap):
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(self.shape)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return Term(f"{operands[0].atom}.reshape({self.shape})")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Reshape", *operands, to.constant(list(self.shape)), allowzero=1),)
 
     def index(self, source: tuple[int, ...], i: Index) -> Index:
         kept = _common_prefix(source, self.shape)
@@ -185,6 +193,14 @@ class Permute(IndexMap):
             return Term(f"{operands[0].atom}ᵀ")
         return super().formula(*operands)
 
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if self._transposes:
+            return Term(f"{operands[0].atom}.{'T' if len(self.axes) == 2 else 'mT'}")
+        return Term(f"{operands[0].atom}.{to.either('transpose', 'permute')}({self.axes})")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Transpose", *operands, perm=list(self.axes)),)
+
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.transpose(x, self.axes)
 
@@ -242,6 +258,26 @@ class Broadcast(IndexMap):
     def formula(self, *operands: Term) -> Term:
         return operands[0]
 
+    def lined_up(self, operand: Term, type: TensorType) -> Term:
+        if not self.axes:
+            return operand
+        first = self.axes[0]
+        places = [":" if a in self.axes else "None" for a in range(first, len(self.shape))]
+        return operand if "None" not in places else Term(f"{operand.atom}[{', '.join(places)}]")
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        (operand,) = operands
+        if operand.literal:
+            return to.full(operand, self.shape, types[0].dtype)
+        return to.function("broadcast_to", self.lined_up(operand, types[0]), Term(str(self.shape)))
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        spread = [1] * len(self.shape)
+        for k, a in enumerate(self.axes):
+            spread[a] = types[0].shape[k]
+        lined = to.node("Reshape", *operands, to.constant(spread), allowzero=1)
+        return (to.node("Expand", lined, to.constant(list(self.shape))),)
+
     def reference(self, x: np.ndarray) -> np.ndarray:
         spread = [1] * len(self.shape)
         for k, a in enumerate(self.axes):
@@ -293,75 +329,6 @@ class Broadcast(IndexMap):
         yield refuses(cls((2, 2), (1, 0)), ShapeError, "do not broadcast", ((2, 2), float64))
 
 
-@dataclass(frozen=True)
-class Slice(IndexMap):
-    """Along each axis `lengths[k]` elements from `starts[k]` on, every `steps[k]`-th (steps may be
-    negative): a basic NumPy slice with its bounds resolved.
-    """
-
-    name = "slice"
-    starts: tuple[int, ...]
-    lengths: tuple[int, ...]
-    steps: tuple[int, ...]
-
-    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
-        if len(self.lengths) != x.ndim:
-            raise ShapeError(located(f"slice({x}) by {self.lengths}: numbers of axes differ"))
-        for extent, start, length, step in zip(
-            x.shape, self.starts, self.lengths, self.steps, strict=True
-        ):
-            last = start + (length - 1) * step
-            if length and not (0 <= start < extent and 0 <= last < extent):
-                raise ShapeError(
-                    located(f"slice({x}): {start}…{last} is outside an axis of {extent}")
-                )
-        return (x.with_shape(self.lengths),)
-
-    def reference(self, x: np.ndarray) -> np.ndarray:
-        for axis, (start, length, step) in enumerate(
-            zip(self.starts, self.lengths, self.steps, strict=True)
-        ):
-            x = np.take(x, start + step * np.arange(length), axis)
-        return x
-
-    def index(self, source: tuple[int, ...], i: Index) -> Index:
-        return tuple(
-            k * step + start for k, start, step in zip(i, self.starts, self.steps, strict=True)
-        )
-
-    def strided(self, source: Strided) -> Strided | None:
-        offset = source.offset
-        for start, stride in zip(self.starts, source.strides, strict=True):
-            offset += start * stride
-        strides = tuple(s * k for s, k in zip(source.strides, self.steps, strict=True))
-        return Strided(self.lengths, strides, offset)
-
-    def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
-        return (ops.unslice(g, node.inputs[0].shape, self.starts, self.steps),)
-
-    def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        op = Slice((0, *self.starts), (size, *self.lengths), (1, *self.steps))
-        return apply(op, inputs[0]), (True,)
-
-    @classmethod
-    def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
-        return (
-            ((5, 4), cls((1, 3), (3, 2), (1, -2))),
-            ((9,), cls((8,), (3,), (-4,))),
-            ((4, 6), cls((0, 1), (2, 3), (3, 2))),
-            ((), cls((), (), ())),
-            ((3, 2), cls((3, 0), (0, 2), (1, 1))),
-            ((0, 2), cls((0, 1), (0, 1), (1, 1))),
-        )
-
-    @classmethod
-    def refusals(cls) -> Iterator[Refusal]:
-        outside = "is outside an axis of 3"
-        yield refuses(cls((1,), (3,), (1,)), ShapeError, outside, ((3,), float64))
-        yield refuses(cls((0,), (2,), (-1,)), ShapeError, outside, ((3,), float64))
-        yield refuses(cls((0,), (1,), (1,)), ShapeError, "numbers of axes", ((3, 3), float64))
-
-
 def reshape(x: Value, shape: tuple[int, ...]) -> Value:
     return x if x.shape == shape else apply(Reshape(shape), x)[0]
 
@@ -375,16 +342,3 @@ def broadcast(x: Value, shape: tuple[int, ...], axes: tuple[int, ...] | None = N
     if axes is None:
         axes = tuple(range(len(shape) - len(x.shape), len(shape)))
     return x if x.shape == shape else apply(Broadcast(shape, axes), x)[0]
-
-
-def slice(
-    x: Value, starts: tuple[int, ...], lengths: tuple[int, ...], steps: tuple[int, ...]
-) -> Value:
-    return apply(Slice(starts, lengths, steps), x)[0]
-
-
-def flip(x: Value, axes: tuple[int, ...]) -> Value:
-    """Reverses the order along some axes."""
-    starts = tuple(n - 1 if a in axes and n else 0 for a, n in enumerate(x.shape))
-    steps = tuple(-1 if a in axes else 1 for a in range(len(x.shape)))
-    return slice(x, starts, x.shape, steps)

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.polynomial import Polynomial
 
 from graphc import ops
-from graphc.dtypes import int32
+from graphc.dtypes import TensorType, int32
 from graphc.ir.expr import Expr, call, const
 from graphc.ir.graph import Node, Value
+from graphc.ir.python import Dialect
+from graphc.ir.terms import Term
+from graphc.ir.terms import call as written_call
 from graphc.ops.families import Function
 
 #: Bernoulli numbers B2, B4, …, B20: coefficients of the Euler–Maclaurin formula.
@@ -27,15 +30,35 @@ def _each(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarr
     return np.vectorize(function, otypes=[np.float64])
 
 
-class Erf(Function):
+#: NumPy has none of these; Python has them for numbers.
+_OF_NUMBERS = '''
+def {name}(x):
+    """math.{name} of every element, in double."""
+    from math import {name} as of_number
+
+    return np.vectorize(of_number, otypes=[np.float64])(x).astype(x.dtype)
+'''
+
+
+class OfNumbers(Function):
+    """A function of Python's `math` module."""
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            return super().python(to, types, *operands)
+        return written_call(to.helper(_OF_NUMBERS.format(name=self.name)), *operands)
+
+
+class Erf(OfNumbers):
     name = "erf"
+    in_onnx = "Erf"
     numpy = _each(math.erf)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         return ops.multiply(g, _bell(2 / math.sqrt(math.pi), node.inputs[0]))
 
 
-class Erfc(Function):
+class Erfc(OfNumbers):
     """1 - erf(x), without cancellation for large x."""
 
     name = "erfc"
@@ -59,7 +82,7 @@ def _lgamma(x: float) -> float:
     return math.lgamma(x)
 
 
-class Lgamma(Function):
+class Lgamma(OfNumbers):
     """log|Γ(x)|; inf at the poles 0, -1, -2, …"""
 
     name = "lgamma"
@@ -101,6 +124,11 @@ class Polygamma(Function):
         (x,) = arrays
         with np.errstate(all="ignore"):
             return polygamma(self.order, x.astype(np.float64)).astype(x.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if to.is_numpy:
+            raise to.refuse(self.name)
+        return written_call("torch.polygamma", Term(str(self.order)), *operands)
 
     def expr(self, x: Expr) -> Expr:
         order = const(self.order, int32)

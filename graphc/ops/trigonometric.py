@@ -13,6 +13,7 @@ from graphc.ops.families import Binary, Function
 
 class Sin(Function):
     name = "sin"
+    in_onnx = "Sin"
     numpy = np.sin
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -21,6 +22,7 @@ class Sin(Function):
 
 class Cos(Function):
     name = "cos"
+    in_onnx = "Cos"
     numpy = np.cos
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -29,6 +31,7 @@ class Cos(Function):
 
 class Tan(Function):
     name = "tan"
+    in_onnx = "Tan"
     numpy = np.tan
     cost = 20
     domains = ((-1.2, 1.2),)
@@ -39,6 +42,7 @@ class Tan(Function):
 
 class Asin(Function):
     name = "asin"
+    in_onnx = "Asin"
     numpy = np.arcsin
     domains = ((-0.9, 0.9),)
 
@@ -48,6 +52,7 @@ class Asin(Function):
 
 class Acos(Function):
     name = "acos"
+    in_onnx = "Acos"
     numpy = np.arccos
     domains = Asin.domains
 
@@ -57,6 +62,7 @@ class Acos(Function):
 
 class Atan(Function):
     name = "atan"
+    in_onnx = "Atan"
     numpy = np.arctan
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -81,6 +87,7 @@ class Atan2(Function, Binary):
 
 class Sinh(Function):
     name = "sinh"
+    in_onnx = "Sinh"
     numpy = np.sinh
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -89,6 +96,7 @@ class Sinh(Function):
 
 class Cosh(Function):
     name = "cosh"
+    in_onnx = "Cosh"
     numpy = np.cosh
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -97,6 +105,7 @@ class Cosh(Function):
 
 class Tanh(Function):
     name = "tanh"
+    in_onnx = "Tanh"
     numpy = np.tanh
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -105,6 +114,7 @@ class Tanh(Function):
 
 class Asinh(Function):
     name = "asinh"
+    in_onnx = "Asinh"
     numpy = np.arcsinh
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
@@ -114,6 +124,7 @@ class Asinh(Function):
 
 class Acosh(Function):
     name = "acosh"
+    in_onnx = "Acosh"
     numpy = np.arccosh
     domains = ((1.2, 4.0),)
 
@@ -126,6 +137,7 @@ class Acosh(Function):
 
 class Atanh(Function):
     name = "atanh"
+    in_onnx = "Atanh"
     numpy = np.arctanh
     domains = Asin.domains
 

@@ -22,8 +22,8 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Contract, Convolve, Loop, Pointwise, Reduce, Scalar, Strided, row_major
-from graphc.schedule.phases import Phase, phases
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from graphc.autodiff import cut
 from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, is_pure, spec_of, work
 from graphc.ir.graph import Graph, Input, Meta, Node, Value
+from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import View
-from graphc.schedule.phases import Phase, phases
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,14 @@ def _gradients(y: Tensor, wrt: Any, seed: Any, root: str) -> Any:
 
 def filled(derivatives: Sequence[Value | None], like: Sequence[Value]) -> list[Tensor]:
     """Derivatives as tensors, zeros where there is none."""
-    return [
-        Tensor(ops.zeros_like(v) if d is None else d)
-        for d, v in zip(derivatives, like, strict=True)
-    ]
+    return [Tensor(_nothing(v) if d is None else d) for d, v in zip(derivatives, like, strict=True)]
+
+
+def _nothing(like: Value) -> Value:
+    """The gradient by what the result does not depend on."""
+    zeros = ops.zeros_like(like)
+    zeros.node.meta.gradient_of = like.node.meta
+    return zeros
 
 
 def _cotangent(y: Tensor, seed: Any) -> Value:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from graphc.codegen import unit
 from graphc.commands import target, verification
-from graphc.ir.graph import Graph
-from graphc.passes.pipeline import optimize
+from graphc.ir.graph import Graph, Node, Value
+from graphc.ops.trigonometric import Tanh
+from graphc.passes.pipeline import Stage
 
 Command = Callable[..., Any]
 
@@ -90,15 +92,14 @@ def test_verify_agrees(graphc: Command, model: Path) -> None:
 def test_verify_finds_a_pass_that_changes_values(
     graphc: Command, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(graph: Graph) -> Any:
+    def wrong(found: tuple[Stage, ...]) -> tuple[Stage, ...]:
         """A pass that returns an input in the place of a result of the same type."""
-        found = optimize(graph)
         last = found[-1].graph
         outputs = tuple(
             last.inputs[0] if v.type == last.inputs[0].type else v for v in last.outputs
         )
         changed = Graph(last.inputs, outputs, last.output_names, {})
-        return [*found, type(found[-1])("wrong", changed)]
+        return (*found, Stage("wrong", changed))
 
     traced = target.load_target(f"{model}:step")
     object.__setattr__(traced.signature, "donated", ())
@@ -106,13 +107,47 @@ def test_verify_finds_a_pass_that_changes_values(
     object.__setattr__(traced, "graph", undonated)
     assert verification.verify(traced, 0, 1).ok
     traced.searches.clear()
-    monkeypatch.setitem(vars(traced), "stages", tuple(wrong(traced.graph)))
+    traced.__dict__["stages"] = wrong(traced.stages)
     verdict = verification.verify(traced, 0, 1)
     assert not verdict.ok and "'wrong'" in verdict.cause
+    assert "w: float32[8,4] = input" in verdict.cause
     monkeypatch.setattr(target, "load_target", lambda name: traced)
     monkeypatch.setattr("graphc.commands.stages.load_target", lambda name: traced)
     run = graphc("verify", "any:step")
     assert run.status == 1 and 'result[0]["w"]: differs' in run.out
+
+
+def test_verify_names_the_node_that_a_pass_changes(model: Path) -> None:
+    traced = target.load_target(f"{model}:step")
+    last = traced.stages[-1].graph
+
+    def forget(node: Node, inputs: tuple[Value, ...]) -> Any:
+        return inputs if isinstance(node.op, Tanh) else None
+
+    forgetful = last.map(forget)
+    traced.__dict__["stages"] = (*traced.stages, Stage("forgetful", forgetful))
+    verdict = verification.verify(traced, 0, 1)
+    assert not verdict.ok and "the pass 'forgetful'" in verdict.cause
+    # The first node that reads what was tanh.
+    assert "max(" in verdict.cause and "model.py:10" in verdict.cause
+
+
+def test_verify_names_the_kernel_and_the_node_of_wrong_c(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = unit.generate
+
+    def wrong(program: Any) -> Any:
+        found = honest(program)
+        for name, text in found.functions.items():
+            found.functions[name] = text.replace("gx_tanh_f32(", "gx_sin_f32(")
+        return found
+
+    monkeypatch.setattr(unit, "generate", wrong)
+    verdict = verification.verify(target.load_target(f"{model}:step"), 0, 1)
+    assert not verdict.ok and "whose C is wrong" in verdict.cause
+    assert "= tanh(" in verdict.cause and "tanh" in verdict.cause.partition(", is the first")[0]
+    assert "model.py:10" in verdict.cause
 
 
 def test_results_are_compared_with_their_not_finite_elements() -> None:

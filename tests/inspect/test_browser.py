@@ -74,8 +74,10 @@ def test_the_slider_goes_through_the_stages(page: Any, report: tuple[Path, Any])
         page.keyboard.press("ArrowRight")
         assert heading.inner_text() == stage["name"]
     page.locator(".stages button", has_text="merge").first.click()
-    merged = stages[1]["changes"]["merged"]
+    (merge,) = [stage for stage in stages if stage["name"] == "merge"]
+    merged = merge["changes"]["merged"]
     page.locator("aside details").first.locator("summary").click()
+    page.locator("aside details .list > div").first.wait_for()
     assert page.locator("aside details .list > div").count() == len(merged)
     old, now = merged[0]
     names = report[1]["graph"]["nodes"]["name"]

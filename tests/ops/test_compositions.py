@@ -12,7 +12,7 @@ from graphc.autodiff.reverse import grad
 from graphc.dtypes import float32, float64, int64, tensor_type
 from graphc.ir.graph import Value, new_input
 from graphc.ops.samples import Source
-from graphc.ops.shape import Slice
+from graphc.ops.slicing import Slice
 from graphc.reference import evaluate
 
 from .cases import type_of

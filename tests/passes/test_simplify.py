@@ -10,7 +10,8 @@ from graphc.dtypes import bool_, float32, int32, tensor_type
 from graphc.ir.graph import Graph, Value, new_input
 from graphc.ops.arithmetic import Add, Divide, Negative
 from graphc.ops.placing import Concat, Pad
-from graphc.ops.shape import Broadcast, Permute, Reshape, Slice
+from graphc.ops.shape import Broadcast, Permute, Reshape
+from graphc.ops.slicing import Slice
 from graphc.passes.flatten import flatten
 from graphc.passes.simplify import simplify
 

@@ -17,7 +17,8 @@ from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
 from graphc.ops.placing import Concat, Pad
-from graphc.ops.shape import Broadcast, Permute, Slice
+from graphc.ops.shape import Broadcast, Permute
+from graphc.ops.slicing import Slice
 
 
 @law(Constant)

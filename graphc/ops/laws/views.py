@@ -6,7 +6,8 @@ from graphc import ops
 from graphc.ir.graph import Op, Value, apply
 from graphc.ops.families import Elementwise
 from graphc.ops.laws.table import filling, law
-from graphc.ops.shape import Broadcast, Permute, Reshape, Slice
+from graphc.ops.shape import Broadcast, Permute, Reshape
+from graphc.ops.slicing import Slice
 
 
 def wide_axes(shape: tuple[int, ...]) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from graphc import ops
 from graphc.ops.laws import views as laws
-from graphc.ops.shape import Broadcast, Permute, Reshape, Slice
+from graphc.ops.shape import Broadcast, Permute, Reshape
+from graphc.ops.slicing import Slice
 
 from . import fires, rows, shaped, silent, strict
 
