@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.graph import Graph, Node, Value
-from graphc.schedule.phases import phases
+from graphc.ir.phases import phases
 from graphc.schedule.storage import Role, Storage
 
 #: Values of fewer bytes are not worth another order.

@@ -131,12 +131,12 @@ function memoryView() {
 /* The ledger; columns are those that its rows have. */
 function ledgerTable(ledger) {
   if (!ledger.length) return el("p", { className: "soft" }, "Nothing is kept.");
-  const titles = { value: "value", bytes: "bytes", producer: "made by", consumers: "read by", rule: "asked for as", recompute_flops: "FLOP to make again", peak_drop_bytes: "peak falls by" };
+  const titles = { value: "value", bytes: "bytes", producer: "made by", consumers: "read by", kind: "kind", rule: "asked for as", recompute_flops: "FLOP to make again", peak_drop_bytes: "peak falls by" };
   const numbers = ["bytes", "recompute_flops", "peak_drop_bytes"];
   const columns = Object.keys(ledger[0]).filter((name) => name in titles).map((name) => ({
     title: titles[name],
     number: numbers.includes(name),
-    wide: !numbers.includes(name),
+    wide: !numbers.includes(name) && name !== "kind",
     value: (row) => (Array.isArray(row[name]) ? row[name].join(", ") : row[name] ?? 0),
     text: (row) => {
       const cell = row[name];
