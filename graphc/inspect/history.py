@@ -66,6 +66,7 @@ class Nodes:
             "origin": [origin_text(n) for n in self.nodes],
             "rule": [self.number(r) if r is not None and self.has(r) else -1 for r in rules],
             "phase": [phase_of[k] for k in range(len(self.nodes))],
+            "flops": [n.op.flops(*[v.type for v in n.inputs]) for n in self.nodes],
         }
 
 

@@ -144,6 +144,15 @@ def test_hovering_the_arena_tells_what_lies_there(page: Any, report: tuple[Path,
         assert b["why"] in text
 
 
+def test_work_is_told_by_line(page: Any, report: tuple[Path, Any]) -> None:
+    page.locator("summary", has_text="Work by line").click()
+    page.locator("tbody tr").first.wait_for()
+    lines = page.locator("tbody tr td:first-child").all_inner_texts()
+    assert any(text.startswith("subjects.py:") for text in lines)
+    page.locator("tbody tr").first.click()
+    assert page.locator("#tabs [aria-selected=true]").inner_text() == "Kernels"
+
+
 def test_pebbles_play_to_the_end(page: Any, report: tuple[Path, Any]) -> None:
     last = len(report[1]["kernels"]) - 1
     page.keyboard.press("5")

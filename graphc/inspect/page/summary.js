@@ -63,7 +63,31 @@ function summaryView() {
     certificate(m, "kept_bytes", "min_cut_bytes",
       "Kept: bytes kept over the minimum cut between forward and backward", "no choice keeps less")));
   if (s.runs) box.append(slowest(kernels, time));
+  const lines = el("details", {}, el("summary", {}, "Work by line: what a line costs forward, and what its derivatives cost"));
+  lines.addEventListener("toggle", () => { if (lines.open && lines.children.length === 1) lines.append(workByLine()); });
+  box.append(el("h2", {}, "Lines"), lines);
   return box;
+}
+
+/* Floating-point work of the compiled graph by the user's lines; a derivative counts at the line of
+ * the operator of which it is one. */
+function workByLine() {
+  const { nodes } = data("graph");
+  const rows = new Map();
+  for (const node of stageAt(data("graph").stages.length - 1).nodes) {
+    for (const place of nodes.lines[node]) {
+      const key = place.join(":");
+      if (!rows.has(key)) rows.set(key, { place, forward: 0, backward: 0, update: 0 });
+      rows.get(key)[nodes.phase[node]] += nodes.flops[node];
+    }
+  }
+  const phase = (name) => ({ title: name, number: true, value: (r) => r[name], text: (r) => (r[name] ? scaled(r[name], "") : "") });
+  const ratio = (r) => (r.forward ? r.backward / r.forward : 0);
+  return table([
+    { title: "line", value: (r) => lineText(r.place), wide: true },
+    ...PHASES.map(phase),
+    { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward ? ratio(r).toFixed(2) : "") },
+  ], [...rows.values()], { order: 1, descending: true, pick: (r) => go("kernels", "line", ...r.place) }).element;
 }
 
 function certificate(figures, have, least, what, proof) {
