@@ -83,7 +83,7 @@ def as_dtype(spec: Any) -> DType:
         return _PYTHON[spec]
     try:
         return _BY_NUMPY[np.dtype(spec).newbyteorder("=")]
-    except (TypeError, KeyError):
+    except (TypeError, ValueError, KeyError):
         names = ", ".join(d.name for d in ALL)
         raise DTypeError(f"dtype {spec!r} is not supported; required one of {names}") from None
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import as_dtype, float32, int64, tensor_type
+from graphc.dtypes import float32, int64, tensor_type
 from graphc.errors import DTypeError, ShapeError, TraceError
 from graphc.functions.elementwise import where
-from graphc.functions.promotion import WEAK, as_tensor, as_value, kind_of_scalar, one_axis
+from graphc.functions.promotion import (
+    WEAK,
+    as_dtype,
+    as_tensor,
+    as_value,
+    kind_of_scalar,
+    one_axis,
+    several,
+    whole,
+)
 from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
@@ -22,7 +32,10 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = N
     """
     wanted = None if dtype is None else as_dtype(dtype)
     if wanted is not None and isinstance(obj, (bool, int, float)):
-        return Tensor(ops.constant(obj, wanted))
+        try:
+            return Tensor(ops.constant(obj, wanted))
+        except (ValueError, OverflowError):
+            raise DTypeError(located(f"{obj!r} does not fit {wanted}")) from None
     value = as_value(obj)
     return Tensor(value if wanted is None else ops.astype(value, wanted))
 
@@ -86,6 +99,8 @@ def arange(
     for bound in (start, stop, step):
         if not isinstance(bound, WEAK):
             raise TraceError(located(f"arange: static numbers required, got {bound!r}"))
+    if not math.isfinite((stop - start) * step):
+        raise ShapeError(located(f"arange: finite bounds required, got {start}, {stop}, {step}"))
     if step == 0:
         raise ShapeError(located("arange: the step is 0"))
     whole = all(kind_of_scalar(b) == "integer" for b in (start, stop, step))
@@ -111,6 +126,8 @@ def linspace(
 ) -> Tensor:
     """`num` evenly spaced numbers; the bounds may be 0-d tensors."""
     wanted = float32 if dtype is None else as_dtype(dtype)
+    if isinstance(num, bool) or not isinstance(num, (int, np.integer)) or num < 0:
+        raise ShapeError(located(f"linspace: a number of points >= 0 required, got {num!r}"))
     if isinstance(start, WEAK) and isinstance(stop, WEAK):
         bounds = float(start), float(stop)
         return asarray(np.linspace(*bounds, num, endpoint=endpoint, dtype=wanted.numpy))
@@ -134,6 +151,7 @@ def eye(
 ) -> Tensor:
     """Ones on the k-th diagonal, zeros elsewhere."""
     shape = _static((n_rows, n_rows if n_cols is None else n_cols), "eye")
+    k = whole(k, "eye", "k")
     rows, columns = ops.iota(shape, 0), ops.iota(shape, 1)
     on = ops.equal(ops.add(rows, ops.full(shape, k, int64)), columns)
     return Tensor(ops.astype(on, as_dtype(dtype)))
@@ -141,12 +159,12 @@ def eye(
 
 def tril(x: Any, /, *, k: int = 0) -> Tensor:
     """x on and below the k-th diagonal of its last two axes, zero above."""
-    return Tensor(ops.tril(_matrices(x, "tril"), k))
+    return Tensor(ops.tril(_matrices(x, "tril"), whole(k, "tril", "k")))
 
 
 def triu(x: Any, /, *, k: int = 0) -> Tensor:
     """x on and above the k-th diagonal of its last two axes, zero below."""
-    return Tensor(ops.triu(_matrices(x, "triu"), k))
+    return Tensor(ops.triu(_matrices(x, "triu"), whole(k, "triu", "k")))
 
 
 def _matrices(x: Any, name: str) -> Value:
@@ -194,4 +212,10 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
 def _static(shape: Any, name: str) -> tuple[int, ...]:
     if isinstance(shape, Tensor):
         raise TraceError(located(f"{name}: shapes are static; a shape cannot be a tensor"))
-    return tensor_type(shape).shape
+    extents = several(shape, name, "a shape")
+    if any(isinstance(e, Tensor) for e in extents):
+        raise TraceError(located(f"{name}: shapes are static; an extent cannot be a tensor"))
+    try:
+        return tensor_type(extents).shape
+    except ShapeError as error:
+        raise ShapeError(located(f"{name}: {error}")) from None

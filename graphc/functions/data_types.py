@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphc.dtypes import ALL, DType, as_dtype, float32, int64
+from graphc.dtypes import ALL, DType, float32, int64
 from graphc.errors import DTypeError
-from graphc.functions.promotion import WEAK, as_value, promote, weak_dtype
+from graphc.functions.promotion import WEAK, as_dtype, as_value, promote, weak_dtype
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 

@@ -22,6 +22,10 @@ def einsum(subscripts: str, /, *arrays: Any) -> Tensor:
     result that is left out has the letters that occur once, in alphabetic order. More than two
     operands are contracted pair by pair, always the pair with the smallest result.
     """
+    if not isinstance(subscripts, str) or not arrays:
+        raise ShapeError(
+            located(f"einsum: an equation and its operands required, got {subscripts!r}")
+        )
     values = promoted("einsum", *arrays)
     inputs, output = _parsed(subscripts, values)
     sizes = _sizes(subscripts, inputs, values)

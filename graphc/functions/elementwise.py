@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
 from graphc import ops
-from graphc.dtypes import DType, as_dtype, bool_, float32
-from graphc.functions.promotion import as_tensor, as_value, broadcast, operands, promoted
+from graphc.dtypes import DType, bool_, float32
+from graphc.functions.promotion import as_dtype, as_tensor, as_value, broadcast, operands, promoted
 from graphc.ir.graph import Value
 from graphc.tensor import Tensor
 
@@ -157,7 +158,7 @@ def pow(x1: Any, x2: Any, /) -> Tensor:
     """x1 to the power x2. As NumPy's `**`, a Python exponent of 2, 0.5 or -1 means the square, the
     square root or the reciprocal; integers up to 8 in size mean products (within 4 ulp).
     """
-    if isinstance(x1, Tensor) and type(x2) in (int, float):
+    if isinstance(x1, Tensor) and type(x2) in (int, float) and math.isfinite(x2):
         if x2 == int(x2) and 1 <= builtins.abs(x2) <= _LARGEST_PRODUCT:
             if x2 > 0 and (x1.dtype.is_float or type(x2) is int):
                 return _product(x1, int(x2))

@@ -259,7 +259,13 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
             located(f"take_along_axis({value.type}, {at.type}): equal numbers of axes required")
         )
     a = one_axis(axis, ndim, "take_along_axis")
-    common = list(np.broadcast_shapes(without(value.shape, [a]), without(at.shape, [a])))
+    rest = without(value.shape, [a]), without(at.shape, [a])
+    try:
+        common = list(np.broadcast_shapes(*rest))
+    except ValueError:
+        raise ShapeError(
+            located(f"take_along_axis({value.type}, {at.type}): other axes do not broadcast")
+        ) from None
     common.insert(a, at.shape[a])
     at = ops.broadcast(at, tuple(common))
     common[a] = value.shape[a]

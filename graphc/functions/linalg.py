@@ -11,12 +11,14 @@ from graphc.functions import elementwise, reductions
 from graphc.functions.absent import missing
 from graphc.functions.linear_algebra import matmul, outer, tensordot, vecdot
 from graphc.functions.promotion import (
+    WEAK,
     as_tensor,
     as_value,
     axis_tuple,
     one_axis,
     operands,
     promoted,
+    whole,
 )
 from graphc.functions.shape import broadcast_shapes, matrix_transpose, roll
 from graphc.ir.graph import Value
@@ -39,7 +41,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross products of vectors of three elements along `axis`; the other axes broadcast."""
     x, y = (Tensor(v) for v in operands("cross", x1, x2))
     a = one_axis(axis, x.ndim, "cross")
-    if as_tensor(x1).shape[a - x.ndim] != 3 or as_tensor(x2).shape[a - x.ndim] != 3:
+    if any(as_tensor(v).shape[a - x.ndim :][:1] != (3,) for v in (x1, x2)):
         raise ShapeError(located(f"cross({x.type}, {y.type}): 3 elements along axis {a} required"))
     # Elements k + 1 and k + 2 of both, for every k.
     (x1, x2), (y1, y2) = ((roll(v, -1, axis=a), roll(v, -2, axis=a)) for v in (x, y))
@@ -49,8 +51,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 def matrix_power(x: Any, n: int, /) -> Tensor:
     """The n-th power of square matrices by repeated squaring; negative ones are of the inverse."""
     base = Tensor(_square(x, "matrix_power"))
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise ShapeError(located(f"matrix_power: an integer required, got {n!r}"))
+    n = whole(n, "matrix_power", "n")
     if n < 0:
         base, n = inv(base), -n
     result = Tensor(eye_like(base.value))
@@ -69,6 +70,8 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
     axes = axis_tuple(axis, x.ndim, "vector_norm")
     if ord == 2:
         return elementwise.sqrt(reductions.sum(elementwise.square(x), axis=axes, keepdims=keepdims))
+    if isinstance(ord, bool) or not isinstance(ord, WEAK):
+        raise ShapeError(located(f"vector_norm: ord is a number, got {ord!r}"))
     size = elementwise.abs(x)
     if ord == math.inf:
         return reductions.max(size, axis=axes, keepdims=keepdims)
@@ -102,7 +105,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
     """The diagonal of the last two axes, `offset` places to the right of the main one."""
-    return Tensor(_diagonal(as_value(x), offset))
+    return Tensor(_diagonal(as_value(x), whole(offset, "diagonal", "offset")))
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:

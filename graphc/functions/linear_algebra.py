@@ -10,7 +10,13 @@ import numpy as np
 from graphc import ops
 from graphc.errors import ShapeError
 from graphc.functions.elementwise import multiply
-from graphc.functions.promotion import as_tensor, axis_tuple, one_axis, promoted
+from graphc.functions.promotion import (
+    as_tensor,
+    axis_tuple,
+    one_axis,
+    promoted,
+    several,
+)
 from graphc.functions.reductions import sum
 from graphc.ir.graph import Value
 from graphc.ir.site import located
@@ -94,7 +100,10 @@ def tensordot(
         left: Sequence[int] = range(p - int(axes), p)
         right: Sequence[int] = range(int(axes))
     else:
-        left, right = (np.atleast_1d(side).tolist() for side in axes)
+        sides = several(axes, "tensordot", "a number of axes or two lists of them")
+        if len(sides) != 2:
+            raise ShapeError(located(f"tensordot: two lists of axes required, got {axes!r}"))
+        left, right = (several(side, "tensordot", "axes") for side in sides)
     left = [one_axis(a, p, "tensordot") for a in left]
     right = [one_axis(a, q, "tensordot") for a in right]
     if [x.shape[a] for a in left] != [y.shape[a] for a in right]:

@@ -6,10 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc import ops
-from graphc.dtypes import as_dtype, int64
+from graphc.dtypes import int64
 from graphc.errors import ShapeError
 from graphc.functions.elementwise import subtract
-from graphc.functions.promotion import as_tensor, as_value, one_axis, promoted
+from graphc.functions.promotion import (
+    as_dtype,
+    as_tensor,
+    as_value,
+    one_axis,
+    promoted,
+    whole,
+)
 from graphc.functions.shape import concat
 from graphc.ir.graph import Value
 from graphc.ir.site import located
@@ -38,7 +45,8 @@ def top_k(x: Any, k: int, /, *, axis: int = -1) -> tuple[Tensor, Tensor]:
     """
     value = as_value(x)
     a = one_axis(axis, len(value.shape), "top_k")
-    if not 0 <= k <= value.shape[a]:
+    k = whole(k, "top_k", "k", 0)
+    if k > value.shape[a]:
         raise ShapeError(located(f"top_k({value.type}, {k}): 0 … {value.shape[a]} required"))
     values, positions = ops.top_k(value, k, a)
     return Tensor(values), Tensor(positions)
@@ -119,8 +127,7 @@ def diff(
     """The n-th differences of neighbours along `axis`, of x with `prepend` and `append` put on."""
     result = as_tensor(x)
     a = one_axis(axis, result.ndim, "diff")
-    if n < 0:
-        raise ShapeError(located(f"diff: n >= 0 required, got {n}"))
+    n = whole(n, "diff", "n", 0)
     if prepend is not None or append is not None:
         parts = [p for p in (prepend, result, append) if p is not None]
         result = concat(parts, axis=a)

@@ -10,7 +10,14 @@ import numpy as np
 from graphc import ops
 from graphc.dtypes import bool_, int64
 from graphc.errors import DTypeError, ShapeError
-from graphc.functions.promotion import WEAK, as_value, promote, scalar
+from graphc.functions.promotion import (
+    WEAK,
+    as_value,
+    promote,
+    scalar,
+    several,
+    whole,
+)
 from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
@@ -129,11 +136,13 @@ def _windows(
     x: Value, starts: Sequence[Any], lengths: Sequence[int], name: str
 ) -> list[Value | None]:
     """Per axis the positions of the window, None where it is the whole axis."""
+    starts = several(starts, name, "one start per axis")
+    lengths = [whole(n, name, "a length", 0) for n in several(lengths, name, "one length per axis")]
     if len(starts) != len(x.shape) or len(lengths) != len(x.shape):
         raise ShapeError(located(f"{name}({x.type}): one start and length per axis required"))
     windows: list[Value | None] = []
     for start, length, extent in zip(starts, lengths, x.shape, strict=True):
-        if not 0 <= length <= extent:
+        if length > extent:
             raise ShapeError(located(f"{name}({x.type}): a window of {length} does not fit"))
         at = as_value(start)
         if not at.dtype.is_integer or at.shape != ():

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc import ops
-from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64
+from graphc import dtypes, ops
+from graphc.dtypes import DType, TensorType, bool_, float32, int64
 from graphc.errors import DTypeError, PrecisionWarning, ShapeError, TraceError
 from graphc.functions.capture import from_array
 from graphc.ir.graph import Value, apply
@@ -196,15 +196,43 @@ def _shown(name: str, xs: Sequence[Any]) -> str:
     return f"{name}({', '.join(parts)})"
 
 
+def as_dtype(spec: Any) -> DType:
+    """The DType that a user names; DTypeError with the user's line."""
+    try:
+        return dtypes.as_dtype(spec)
+    except DTypeError as error:
+        raise DTypeError(located(str(error))) from None
+
+
+def whole(x: Any, name: str, what: str, least: int | None = None) -> int:
+    """A static integer, not smaller than `least`."""
+    if (
+        isinstance(x, bool)
+        or not isinstance(x, (int, np.integer))
+        or (least is not None and x < least)
+    ):
+        bound = "" if least is None else f" >= {least}"
+        raise ShapeError(located(f"{name}: {what} is an integer{bound}, got {x!r}"))
+    return int(x)
+
+
+def several(x: Any, name: str, what: str) -> tuple[Any, ...]:
+    """A tuple or list as a tuple, one number as a tuple of it."""
+    if isinstance(x, (int, np.integer)):
+        return (x,)
+    if not isinstance(x, (tuple, list, range, np.ndarray)):
+        raise ShapeError(located(f"{name}: {what} required, got {x!r}"))
+    return tuple(x)
+
+
 def axis_tuple(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
     """`axis` as a sorted tuple of axes from 0; None is all of them."""
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, (int, np.integer)):
-        return (one_axis(axis, ndim, name),)
-    found = tuple(one_axis(a, ndim, name) for a in axis)
+    axes = several(axis, name, "an axis or a tuple of axes")
+    found = tuple(one_axis(a, ndim, name) for a in axes)
     if len(set(found)) != len(found):
-        raise ShapeError(located(f"{name}: axes {tuple(axis)} repeat"))
+        raise ShapeError(located(f"{name}: axes {axes} repeat"))
     return tuple(sorted(found))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc import ops
-from graphc.dtypes import as_dtype, bool_, int64
+from graphc.dtypes import bool_, int64
 from graphc.errors import DTypeError
 from graphc.functions.elementwise import (
     add,
@@ -22,7 +22,7 @@ from graphc.functions.elementwise import (
     subtract,
     where,
 )
-from graphc.functions.promotion import as_tensor, as_value, axis_tuple, one_axis
+from graphc.functions.promotion import WEAK, as_dtype, as_tensor, as_value, axis_tuple, one_axis
 from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
@@ -130,6 +130,8 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     x = _floating(x, "var")
     axes = axis_tuple(axis, x.ndim, "var")
     count = math.prod(x.shape[a] for a in axes)
+    if isinstance(correction, builtins.bool) or not isinstance(correction, WEAK):
+        raise DTypeError(located(f"var: the correction is a number, got {correction!r}"))
     spread = subtract(x, mean(x, axis=axes, keepdims=True))
     total = sum(square(spread), axis=axes, keepdims=keepdims)
     return divide(total, float(builtins.max(count - correction, 0)))

@@ -10,7 +10,14 @@ import numpy as np
 
 from graphc import ops
 from graphc.errors import ShapeError, TraceError
-from graphc.functions.promotion import as_value, axis_tuple, one_axis, promoted
+from graphc.functions.promotion import (
+    as_value,
+    axis_tuple,
+    one_axis,
+    promoted,
+    several,
+    whole,
+)
 from graphc.functions.promotion import broadcast as broadcast_values
 from graphc.ir.graph import Value
 from graphc.ir.site import located
@@ -19,7 +26,7 @@ from graphc.tensor import Tensor
 
 def shape_tuple(shape: Any, name: str) -> tuple[int, ...]:
     """A shape as a tuple of Python ints >= -1 (-1 stands where a function infers an extent)."""
-    extents = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    extents = several(shape, name, "a shape")
     for extent in extents:
         if isinstance(extent, Tensor):
             raise TraceError(located(f"{name}: shapes are static; an extent cannot be a tensor"))
@@ -47,7 +54,8 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     """Axis k of the result is axis `axes[k]` of x."""
     value = as_value(x)
     ndim = len(value.shape)
-    return Tensor(ops.permute(value, tuple(one_axis(a, ndim, "permute_dims") for a in axes)))
+    order = several(axes, "permute_dims", "an order of the axes")
+    return Tensor(ops.permute(value, tuple(one_axis(a, ndim, "permute_dims") for a in order)))
 
 
 def matrix_transpose(x: Any, /) -> Tensor:
@@ -72,8 +80,9 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Tensor:
     """Axes `source` moved to the places `destination`; the others keep their order."""
     value = as_value(x)
     ndim = len(value.shape)
-    sources = [one_axis(a, ndim, "moveaxis") for a in _axes(source)]
-    places = [one_axis(a, ndim, "moveaxis") for a in _axes(destination)]
+    required = "an axis or a tuple of axes"
+    sources = [one_axis(a, ndim, "moveaxis") for a in several(source, "moveaxis", required)]
+    places = [one_axis(a, ndim, "moveaxis") for a in several(destination, "moveaxis", required)]
     if len(set(sources)) != len(sources) or len(set(places)) != len(places):
         raise ShapeError(located("moveaxis: axes repeat"))
     if len(sources) != len(places):
@@ -84,14 +93,10 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Tensor:
     return Tensor(ops.permute(value, tuple(order)))
 
 
-def _axes(axes: Any) -> tuple[int, ...]:
-    return (int(axes),) if isinstance(axes, (int, np.integer)) else tuple(axes)
-
-
 def expand_dims(x: Any, /, *, axis: int | tuple[int, ...] = 0) -> Tensor:
     """New axes of extent 1 at the places `axis` of the result."""
     value = as_value(x)
-    axes = _axes(axis)
+    axes = several(axis, "expand_dims", "an axis or a tuple of axes")
     places = axis_tuple(axes, len(value.shape) + len(axes), "expand_dims")
     shape = list(value.shape)
     for place in places:
@@ -131,8 +136,9 @@ def broadcast_arrays(*arrays: Any) -> list[Tensor]:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape of several."""
+    checked = [shape_tuple(shape, "broadcast_shapes") for shape in shapes]
     try:
-        return np.broadcast_shapes(*shapes)
+        return np.broadcast_shapes(*checked)
     except ValueError:
         raise ShapeError(located(f"shapes {shapes} do not broadcast")) from None
 
@@ -150,7 +156,10 @@ def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Tensor:
     if axis is None:
         flat = ops.reshape(value, (value.type.size,))
         return Tensor(ops.reshape(roll(Tensor(flat), shift, axis=0).value, value.shape))
-    axes, shifts = _axes(axis), _axes(shift)
+    axes = several(axis, "roll", "an axis or a tuple of axes")
+    shifts = several(shift, "roll", "whole places")
+    if not all(isinstance(s, (int, np.integer)) for s in shifts):
+        raise ShapeError(located(f"roll: whole places required, got {shift!r}"))
     if len(shifts) == 1:
         shifts *= len(axes)
     if len(axes) == 1:
@@ -200,6 +209,8 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
 
 
 def _sequence(arrays: Any, name: str) -> list[Any]:
+    if not isinstance(arrays, (tuple, list, np.ndarray, Tensor)):
+        raise TraceError(located(f"{name}: a sequence of tensors required, got {arrays!r}"))
     result = list(arrays)
     if not result:
         raise ShapeError(located(f"{name}: at least one tensor required"))
@@ -227,7 +238,9 @@ def split(x: Any, /, sections: Any, *, axis: int = 0) -> list[Tensor]:
             )
         ends = [n // int(sections) * (k + 1) for k in range(int(sections))]
     else:
-        bounds = np.clip([int(s) if s >= 0 else n + int(s) for s in sections], 0, n).tolist()
+        places = several(sections, "split", "a number of parts or positions")
+        places = tuple(whole(s, "split", "a position") for s in places)
+        bounds = np.clip([s if s >= 0 else n + s for s in places], 0, n).tolist()
         ends = np.maximum.accumulate([*bounds, n]).astype(int).tolist()
     return [Tensor(part) for part in _cut(value, a, ends)]
 
@@ -256,6 +269,8 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
         value, axis = ops.reshape(value, (value.type.size,)), 0
     a = one_axis(axis, len(value.shape), "repeat")
     counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
+        raise ShapeError(located(f"repeat: counts are integers >= 0, got {repeats!r}"))
     n = value.shape[a]
     if counts.ndim == 0 or counts.size == 1:
         times = int(counts.reshape(()))
