@@ -29,6 +29,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  *               const T *b, int64_t b_step, T *tile, int mode)
  *     void name##_runs(int64_t runs, const int64_t *at, int64_t k, const T *a, int64_t a_row,
  *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int mode)
+ *     void name##_into(int64_t k, …, const T *b, int64_t b_step, T *tile, int64_t tile_row, int mode)
  * The first puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
  * b[i*b_step + c]; `mode` is GX_SET, GX_ACCUMULATE or GX_RESUME. It reads exactly MR rows of a and
  * NR columns of b; tile is best aligned to 64 bytes. Strides are in elements: (1, MR) and NR for
@@ -39,11 +40,14 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  *
  * The second sums `runs` such sums, of k terms each: run j reads a from a + at[j], and b goes on
  * where run j - 1 ended. A chain is as many whole runs as have no more than GX_CHAIN terms; longer
- * runs are chains of their own, restarted every GX_CHAIN terms. */
+ * runs are chains of their own, restarted every GX_CHAIN terms.
+ *
+ * The third is the first for a tile whose rows are tile_row elements apart instead of NR. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
-  static inline void name##_runs(int64_t runs, const int64_t *restrict at, int64_t k, \
-                                 const T *restrict a, int64_t a_row, int64_t a_step, \
-                                 const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
+  static inline void name##_sum(int64_t runs, const int64_t *restrict at, int64_t k, \
+                                const T *restrict a, int64_t a_row, int64_t a_step, \
+                                const T *restrict b, int64_t b_step, T *restrict tile, \
+                                int64_t tile_row, int mode) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
     enum { last = (NR) - lanes, groups = ((MR) + 3) / 4 }; \
     _Static_assert(last >= 0, "a row holds at least one native vector"); \
@@ -54,7 +58,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       for (int r = 0; r < (MR); r++) { \
         GX_UNROLL \
         for (int v = 0; v < vectors; v++) \
-          acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * (NR) + GX_VECTOR_AT(v)) : (V){0}; \
+          acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * tile_row + GX_VECTOR_AT(v)) : (V){0}; \
       } \
       int64_t room = GX_CHAIN; \
       while (run < runs && (room == GX_CHAIN || k <= room)) { \
@@ -87,7 +91,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       } \
       GX_UNROLL \
       for (int r = 0; r < (MR); r++) { \
-        T *out = tile + r * (NR); \
+        T *out = tile + r * tile_row; \
         GX_UNROLL \
         for (int v = 0; mode == GX_ACCUMULATE && v < vectors; v++) \
           acc[r][v] = ADD(GX_V(V, out + GX_VECTOR_AT(v)), acc[r][v]); \
@@ -97,11 +101,21 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       mode = GX_ACCUMULATE; \
     } while (run < runs); \
   } \
+  static inline __attribute__((unused)) void name##_runs( \
+      int64_t runs, const int64_t *restrict at, int64_t k, const T *restrict a, int64_t a_row, \
+      int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
+    name##_sum(runs, at, k, a, a_row, a_step, b, b_step, tile, NR, mode); \
+  } \
+  static inline __attribute__((unused)) void name##_into( \
+      int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, const T *restrict b, \
+      int64_t b_step, T *restrict tile, int64_t tile_row, int mode) { \
+    const int64_t at = 0; \
+    name##_sum(1, &at, k, a, a_row, a_step, b, b_step, tile, tile_row, mode); \
+  } \
   static inline __attribute__((unused)) void name( \
       int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, const T *restrict b, \
       int64_t b_step, T *restrict tile, int mode) { \
-    const int64_t at = 0; \
-    name##_runs(1, &at, k, a, a_row, a_step, b, b_step, tile, mode); \
+    name##_into(k, a, a_row, a_step, b, b_step, tile, NR, mode); \
   }
 
 /* a*b + c and a + b in wrapping arithmetic or rounded twice; for bool, of zeros and ones. */

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from graphc.codegen import correlation, emit_c
+from graphc.codegen import attention, correlation, emit_c
+from graphc.codegen.attention import attention_body
 from graphc.codegen.columns import columns_body
 from graphc.codegen.correlation import correlation_body
 from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
@@ -25,6 +26,7 @@ from graphc.dtypes import TensorType
 from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine, Table
+from graphc.schedule.attention import Attention
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.kernel import Kernel
@@ -38,6 +40,7 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,
     Columns: columns_body,
     Product: product_body,
+    Attention: attention_body,
     Correlation: correlation_body,
     WeightGradient: weight_gradient_body,
     Single: single_body,
@@ -47,6 +50,7 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
 #: The tile function of a kernel: its name and the line that defines it.
 _TILES: dict[type[Kernel], Callable[..., tuple[str, str]]] = {
     Product: tile_function,
+    Attention: attention.tile_function,
     Correlation: correlation.tile_function,
     WeightGradient: correlation.tile_function,
 }

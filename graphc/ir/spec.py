@@ -156,6 +156,17 @@ class Contract(Spec):
 
 
 @dataclass(frozen=True, slots=True)
+class Attend(Spec):
+    """Attention of q, k, v and perhaps a mask, or with `gradient` that of q, k, v, lse, delta, g
+    and perhaps a mask: what `ops/attention.py` says, a tile of queries and keys at a time.
+    """
+
+    scale: float
+    causal: bool
+    gradient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Scatter(Spec):
     """out = in0, then for all i in row-major order and all r the element out[position(read, i), r…]
     is combined with in1[i…, r…] by `kind`: "add", "multiply", "min", "max" or "set". The position

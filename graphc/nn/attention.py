@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphc import functions as F
+from graphc import ops
 from graphc.errors import DTypeError, ShapeError
-from graphc.functions.promotion import as_tensor
+from graphc.functions.promotion import as_tensor, promoted
 from graphc.ir.site import located
 from graphc.tensor import Tensor
-from graphc.transforms import stop_gradient
 
 
 def attention(
@@ -33,16 +33,19 @@ def attention(
     attends; or float, added. A query that sees no key gives 0, and gradient 0.
     Raises ShapeError for shapes that do not fit and DTypeError for an integer mask.
     """
-    q, k, v = as_tensor(q), as_tensor(k), as_tensor(v)
-    batch, heads, time, width, kv_heads, keys = _checked(q, k, v)
-    group = heads // kv_heads
-    # Query heads that share a key head are rows of one product: keys are never repeated.
-    rows = F.reshape(q, (batch, kv_heads, group * time, width))
-    products = F.reshape(F.matmul(rows, F.matrix_transpose(k)), (batch, heads, time, keys))
-    scores = products * _scale(scale, width)
-    weights = _softmax_or_nothing(_masked(scores, causal, mask))
-    mixed = F.matmul(F.reshape(weights, (batch, kv_heads, group * time, keys)), v)
-    return F.reshape(mixed, (batch, heads, time, v.shape[-1]))
+    operands = [q, k, v]
+    if mask is not None:
+        mask = as_tensor(mask)
+        if mask.dtype.is_integer:
+            raise DTypeError(located(f"attention: a bool or float mask required, got {mask.type}"))
+        operands += [mask] if mask.dtype.is_float else []
+    values = promoted("attention", *operands)
+    if mask is not None:
+        of_scores = Tensor(values.pop()) if mask.dtype.is_float else mask
+        scores = (*values[0].shape[:3], *values[1].shape[2:3])
+        values.append(F.broadcast_to(of_scores, scores).value)
+    factor = 1 / math.sqrt(max(values[0].shape[-1], 1)) if scale is None else scale
+    return Tensor(ops.attention(*values, scale=factor, causal=causal))
 
 
 def rope(
@@ -75,43 +78,3 @@ def rope(
     if not interleaved:
         return F.concat(turned, axis=-1)
     return F.reshape(F.stack(turned, axis=-1), x.shape)
-
-
-def _checked(q: Tensor, k: Tensor, v: Tensor) -> tuple[int, int, int, int, int, int]:
-    what = f"attention({q.type}, {k.type}, {v.type})"
-    if not q.ndim == k.ndim == v.ndim == 4:
-        raise ShapeError(located(f"{what}: [batch, heads, time, width] required"))
-    batch, heads, time, width = q.shape
-    kv_heads, keys = k.shape[1:3]
-    if k.shape[0] != batch or k.shape[3] != width or v.shape[:3] != k.shape[:3]:
-        raise ShapeError(located(f"{what}: batch, width or number of keys differ"))
-    if kv_heads == 0 or heads % kv_heads:
-        raise ShapeError(located(f"{what}: {kv_heads} key heads do not divide {heads} heads"))
-    return batch, heads, time, width, kv_heads, keys
-
-
-def _scale(scale: float | None, width: int) -> float:
-    return 1 / math.sqrt(max(width, 1)) if scale is None else scale
-
-
-def _masked(scores: Tensor, causal: bool, mask: Any) -> Tensor:
-    if mask is not None:
-        mask = as_tensor(mask)
-        if mask.dtype.is_integer:
-            raise DTypeError(located(f"attention: a bool or float mask required, got {mask.type}"))
-        mask = F.broadcast_to(mask, scores.shape)
-        scores = scores + mask if mask.dtype.is_float else F.where(mask, scores, -math.inf)
-    if causal:
-        time, keys = scores.shape[-2:]
-        scores = F.where(F.arange(keys) <= F.arange(time)[:, None], scores, -math.inf)
-    return scores
-
-
-def _softmax_or_nothing(scores: Tensor) -> Tensor:
-    """Softmax over the last axis where a row of nothing but -inf gives zeros instead of NaN."""
-    if scores.shape[-1] == 0:
-        return scores
-    largest = stop_gradient(F.max(scores, axis=-1, keepdims=True))
-    e = F.exp(scores - F.where(largest == -math.inf, 0.0, largest))
-    total = F.sum(e, axis=-1, keepdims=True)
-    return e * F.reciprocal(F.where(total == 0, 1.0, total))

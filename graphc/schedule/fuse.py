@@ -19,11 +19,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import pairwise
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.phases import Phase, phases
-from graphc.ir.spec import Contract, Convolve, Loop, Pointwise, Reduce, Scalar, Strided, row_major
+from graphc.ir.spec import (
+    Attend,
+    Contract,
+    Convolve,
+    Loop,
+    Pointwise,
+    Reduce,
+    Scalar,
+    Strided,
+    row_major,
+)
+from graphc.schedule.cuts import merged_cuts, shape_cuts
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
@@ -48,12 +58,18 @@ class Kind(Enum):
     CONTRACT = auto()
     CORRELATE = auto()
     WEIGHTS = auto()
+    ATTENTION = auto()
     ALONE = auto()
     REPEAT = auto()
 
 
 #: What nodes that begin a group are, by their declarations; all others are ALONE.
-_KINDS = {Contract: Kind.CONTRACT, Convolve: Kind.CORRELATE, Loop: Kind.REPEAT}
+_KINDS = {
+    Attend: Kind.ATTENTION,
+    Contract: Kind.CONTRACT,
+    Convolve: Kind.CORRELATE,
+    Loop: Kind.REPEAT,
+}
 
 
 class Level(Enum):
@@ -153,7 +169,7 @@ class _Fusion:
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
         for candidate in self._candidates(node, group) if pointwise else ():
-            if candidate.kind in (Kind.ALONE, Kind.REPEAT):
+            if candidate.kind in (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT):
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
                 continue
@@ -333,11 +349,6 @@ def is_split_row(group: Group) -> bool:
     )
 
 
-def shape_cuts(shape: tuple[int, ...]) -> frozenset[int]:
-    """Where axes meet, as strides: (2, 3, 4) has 1, 4, 12 and 24."""
-    return frozenset((*row_major(shape), math.prod(shape), 1))
-
-
 def level_cuts(group: Group, shape: tuple[int, ...], level: Level) -> frozenset[int] | None:
     """The cuts of a group with one more member; a row's number moves by whole rows."""
     own = shape_cuts(shape)
@@ -345,16 +356,6 @@ def level_cuts(group: Group, shape: tuple[int, ...], level: Level) -> frozenset[
         assert group.row is not None
         own = frozenset(cut * group.row for cut in own)
     return merged_cuts(group.cuts, own)
-
-
-def merged_cuts(cuts: frozenset[int], others: frozenset[int]) -> frozenset[int] | None:
-    """The cuts of a common refinement of axes, or None where there is none."""
-    union = cuts | others
-    ordered = sorted(union)
-    for small, large in pairwise(ordered):
-        if small == 0 or large % small:
-            return None
-    return union
 
 
 def _matches(shape: tuple[int, ...], have: Strided, wanted: Level, row: int | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.graph import Graph, Value
+from graphc.schedule.attention import Attention
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.fuse import Group, Kind
@@ -19,6 +20,7 @@ _KERNELS: dict[Kind, type[Kernel]] = {
     Kind.LOOPS: Loops,
     Kind.COLUMNS: Columns,
     Kind.CONTRACT: Product,
+    Kind.ATTENTION: Attention,
     Kind.CORRELATE: Correlation,
     Kind.WEIGHTS: WeightGradient,
     Kind.ALONE: Single,

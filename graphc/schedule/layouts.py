@@ -9,25 +9,24 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Graph, Input, Node, Value
-from graphc.ir.spec import Contract, Scalar, Strided, View, row_major
+from graphc.ir.spec import Attend, Contract, Scalar, Strided, View, row_major
 
 
 def choose_layouts(graph: Graph) -> dict[Value, tuple[int, ...]]:
-    """An order of axes (slowest first) for products and elementwise values that are reshaped after
-    a transposition, if no other reader would then have to copy.
+    """An order of axes (slowest first) for results of products and attention that are reshaped
+    after a transposition, if no other reader would then have to copy.
     """
     outputs = set(graph.outputs)
     layouts: dict[Value, tuple[int, ...]] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Input) or node.outputs[0] in outputs:
+        if isinstance(node.op, Input):
             continue
-        spec = node.op.spec(*[v.type for v in node.inputs])
-        if not isinstance(spec, Contract):
+        if not isinstance(node.op.spec(*[v.type for v in node.inputs]), (Attend, Contract)):
             continue
-        value = node.outputs[0]
-        order = _wanted_order(graph, value)
-        if order is not None and _copies(graph, value, order) < _copies(graph, value, None):
-            layouts[value] = order
+        for value in node.outputs:
+            order = None if value in outputs else _wanted_order(graph, value)
+            if order is not None and _copies(graph, value, order) < _copies(graph, value, None):
+                layouts[value] = order
     return layouts
 
 

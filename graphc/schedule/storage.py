@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import (
+    Attend,
     Contract,
     Convolve,
     Loop,
@@ -138,16 +139,16 @@ class Storage:
 
 
 def _in_memory(graph: Graph) -> set[Node]:
-    """What lies behind the operands of products and the weights of convolutions, which packing
-    copies from memory, and behind the operands of routines and loops, which are given addresses: it
-    has to be there.
+    """What lies behind the operands of products, attention and the weights of convolutions, which
+    packing copies from memory, and behind those of routines and loops, which are given addresses:
+    it has to be there.
     """
     nodes: set[Node] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
         spec = node.op.spec(*[v.type for v in node.inputs])
-        if isinstance(spec, (Contract, Loop, Native)):
+        if isinstance(spec, (Attend, Contract, Loop, Native)):
             nodes.update(_behind_views(v) for v in node.inputs)
         elif isinstance(spec, Convolve) and spec.result != "w":
             nodes.add(_behind_views(node.inputs["xwy".replace(spec.result, "").index("w")]))

@@ -82,5 +82,12 @@ def register_tile(isa: str, dtype: DType, m: int, n: int, k: int) -> tuple[int, 
     return chosen
 
 
+def attention_tile(isa: str, dtype: DType) -> tuple[int, int]:
+    """Rows and columns of the register tile of attention: both divide a tile of scores."""
+    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
+    lanes = max(1, vector_bytes // dtype.itemsize)
+    return (8 if registers >= 32 else 4), 2 * lanes
+
+
 def round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple

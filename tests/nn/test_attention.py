@@ -151,3 +151,34 @@ def test_rope_makes_scores_depend_on_distance_alone(run):
 
     np.testing.assert_allclose(score(9, 4), score(6, 1), rtol=1e-12)
     assert abs(score(9, 4) - score(9, 5)) > 1e-6
+
+
+def step(q: gx.Tensor, k: gx.Tensor, v: gx.Tensor, weights: gx.Tensor, **options):
+    loss = gx.sum(nn.attention(q, k, v, **options) * weights)
+    return gx.grad(loss, (q, k, v))
+
+
+@pytest.mark.parametrize(("time", "keys", "kv_heads"), [(130, 70, 2), (70, 130, 4), (64, 64, 1)])
+def test_tiles_against_one_product_after_the_other(time, keys, kv_heads):
+    """Several tiles, the last of them not whole: the kernel against its decomposition's formula,
+    and the same bits for any number of threads.
+    """
+    arrays = qkv(kv_heads=kv_heads, time=time, keys=keys, width=33, value_width=20)
+    mask = draw(time, keys)
+    arrays = [a.astype(np.float32) for a in (*arrays, draw(2, 4, time, 20))]
+    for options in ({"causal": True}, {"mask": mask > -1.0}, {"mask": mask.astype(np.float32)}):
+        traced = gx.trace(lambda *a, options=options: step(*a, **options), *arrays)
+        want = traced.evaluate(*arrays)
+        one = traced.lower(threads=1).compile()(*arrays)
+        for found, expected in zip(one, want, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+        three = traced.lower(threads=3).compile()(*arrays)
+        for found, expected in zip(three, one, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_scores_are_not_kept():
+    """Attention over long sequences holds no array as large as its scores."""
+    arrays = [a.astype(np.float32) for a in qkv(time=512, keys=512, width=8, value_width=8)]
+    traced = gx.trace(lambda *a: step(*a, causal=True), *arrays, draw(2, 4, 512, 8).astype("f"))
+    assert traced.lower(threads=2).memory.peak_bytes < 2 * 4 * 512 * 512

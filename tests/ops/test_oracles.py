@@ -114,6 +114,20 @@ def triangular_solve(op: Any, a: Any, b: Any) -> Any:
     )
 
 
+def attention(op: Any, q: Any, k: Any, v: Any, *mask: Any) -> Any:
+    k, v = (jnp.repeat(x, q.shape[1] // x.shape[1], axis=1) for x in (k, v))
+    seen = jnp.ones((q.shape[2], k.shape[2]), bool)
+    seen = jnp.tril(seen) if op.causal else seen
+    scores = jnp.einsum("bhtd,bhsd->bhts", q, k) * op.scale
+    for m in mask:
+        seen, scores = (seen & m, scores) if m.dtype == bool else (seen, scores + m)
+    scores = jnp.where(seen, scores, -jnp.inf)
+    some = seen.any(-1) & jnp.ones(scores.shape[:3], bool)
+    weights = jnp.where(some[..., None], jax.nn.softmax(scores, -1), 0)
+    lse = jnp.where(some, jax.nn.logsumexp(scores, -1) if k.shape[2] else jnp.inf, jnp.inf)
+    return jnp.einsum("bhts,bhse->bhte", weights, v), lse
+
+
 def special(name: str) -> Callable[..., Any]:
     return lambda op, x: getattr(jax.scipy.special, name)(x)
 
@@ -216,6 +230,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "pick": lambda op, x, at: jnp.take_along_axis(x, inside(at, x.shape[-1])[..., None], -1)[
             ..., 0
         ],
+        "attention": attention,
         "polygamma": polygamma,
         "pow": same("power"),
         "recurrence": recurrence,
@@ -254,6 +269,7 @@ OTHERWISE: dict[str, Callable[..., bool]] = {
 #: Operators without an oracle, and why.
 WITHOUT = {
     "alias": "the identity",
+    "attention_gradient": "through attention in nn/test_attention.py",
     "astype": "JAX's conversion of NaN and of large floats is not defined",
     "constant": "no computation",
     "conv": "values and gradients in test_windows.py",
