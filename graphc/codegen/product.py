@@ -25,10 +25,10 @@ def tile_function(kernel: Product) -> tuple[str, str]:
 
 
 class _Generator:
-    """Loops: units (product of the batch, panel, block of rows), blocks of terms, tiles. The left
-    operand is read where it lies; the last tile of rows overlaps the one before, and so does the
-    last panel where it is not packed: what a tile computes twice has the same bits, and is stored
-    once.
+    """Loops: units (product of the batch, group of panels, block of rows), blocks of terms, panels,
+    tiles. A left operand that is not packed is read where it lies; then the last tile of rows
+    overlaps the one before, and so does the last panel where it is not packed: what a tile computes
+    twice has the same bits, and is stored once.
     """
 
     def __init__(self, kernel: Product, arguments: Arguments):
@@ -46,24 +46,31 @@ class _Generator:
         points.enter(self.body)
         self._workspaces()
         body = self._unit_loop()
+        k0, size = index(0), index(self.k)  # type: tuple[Expr, Expr]
+        if self.kernel.in_depth_blocks:
+            body, k0, size = self._depth_loop(body)
+        if t.group > 1:
+            self._pack_left(body, k0, size)
+            body = self._panel_loop(body)
         self.columns = self._extent(body, "columns", self.column, self.n, t.columns)
         #: Columns before this one of a panel were computed by the panel before.
         self.first_column = self._shift(body, "panel_start", self.column, self.n, t.columns)
-        if self.kernel.in_depth_blocks:
-            self._depth_loop(body)
-        else:
-            self._pack(body, index(0), index(self.k), self._panel_is_new)
-            self._tiles(body, index(0), index(self.k), None)
+        self._pack(body, k0, size)
+        self._tiles(body, k0, size)
         return self.body
 
     def _workspaces(self) -> None:
         kernel, own = self.kernel, self.kernel.workspace.per_thread
-        if self.tiling.packs:
-            self.body.append(workspace_pointer("panel", self.dtype, 0, own))
+        left = kernel.left_bytes
+        if left:
+            self.body.append(workspace_pointer("left", self.dtype, 0, own))
         if kernel.in_depth_blocks:
-            self.body.append(workspace_pointer("sums", self.dtype, kernel.panel_bytes, own))
+            self.body.append(workspace_pointer("sums", self.dtype, left, own))
         else:
             self.body.append(Array("tile", self.dtype, self.tiling.rows * self.tiling.columns))
+        if self.tiling.packs:
+            offset = left + kernel.sums_bytes
+            self.body.append(workspace_pointer("panel", self.dtype, offset, own))
 
     def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
         """A named value; constants and names stay as they are."""
@@ -85,20 +92,21 @@ class _Generator:
         self.body.append(For(unit, begin, end, body))
         self.points.enter(body, [unit])
         block = unit % kernel.blocks
-        panel = unit // kernel.blocks
+        group = unit // kernel.blocks
         #: Units that follow one another share a panel: it is packed by the first of them.
         self._panel_is_new: Expr | None = None
         if kernel.blocks > 1:
             block = self._let(body, "block", block)
-            first = Var(INDEX, f"{share}.begin")
-            self._panel_is_new = logical(
-                "||", compare("==", block, index(0)), compare("==", unit, first)
-            )
+            if t.group == 1 and not kernel.in_depth_blocks:
+                first = Var(INDEX, f"{share}.begin")
+                self._panel_is_new = logical(
+                    "||", compare("==", block, index(0)), compare("==", unit, first)
+                )
         self.unit: Expr = index(0)
         if self.batch > 1:
-            self.unit = self._let(body, "b", panel // kernel.panels)
-            panel = panel % kernel.panels
-        self.column = self._let(body, "j", panel * t.columns)
+            self.unit = self._let(body, "b", group // kernel.groups)
+            group = group % kernel.groups
+        self.column = self.group = self._let(body, "j", group * (t.columns * t.group))
         self.row = self._let(body, "i", block * t.block)
         limit = index(self.m)
         last = self.row + t.block
@@ -134,31 +142,49 @@ class _Generator:
             rest *= extent
         return self.points.arrays[place.root], row, column, offset
 
-    def _pack(self, body: list[Stmt], k0: Expr, size: Expr, condition: Expr | None) -> None:
+    @property
+    def _pack_function(self) -> str:
+        return "gx_pack_" + ("u8" if self.dtype.suffix == "bool" else self.dtype.suffix)
+
+    def _pack(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
         """The panel of the right operand."""
         if not self.tiling.packs:
             return
         array, down, across, offset = self._operand(self.right)
         source = address(array, offset + k0 * down + self.column * across)
         width = index(self.tiling.columns)
-        suffix = "u8" if self.dtype.suffix == "bool" else self.dtype.suffix
         extents = (self.columns, size, source, index(across), index(down), width, "panel")
-        pack = Do(f"gx_pack_{suffix}", extents)
-        body.append(pack if condition is None else If(condition, [pack]))
+        pack = Do(self._pack_function, extents)
+        body.append(pack if self._panel_is_new is None else If(self._panel_is_new, [pack]))
 
-    def _depth_loop(self, body: list[Stmt]) -> None:
+    def _pack_left(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
+        """The unit's rows of the left operand."""
+        array, down, across, offset = self._operand(self.left)
+        source = address(array, offset + self.row * down + k0 * across)
+        extents = (self.row_end - self.row, size, source, index(down), index(across))
+        body.append(Do(self._pack_function, (*extents, index(self.tiling.rows), "left")))
+
+    def _panel_loop(self, body: list[Stmt]) -> list[Stmt]:
+        """The panels of a group."""
+        columns = self.tiling.columns
+        last = call("gx_smaller", INDEX, self.group + columns * self.tiling.group, index(self.n))
+        column = Var(INDEX, self.names.fresh("j"))
+        inner: list[Stmt] = []
+        body.append(For(column, self.group, last, inner, columns))
+        self.points.enter(inner, [column])
+        self.column = column
+        return inner
+
+    def _depth_loop(self, body: list[Stmt]) -> tuple[list[Stmt], Expr, Expr]:
         """Blocks of terms: tiles wait in `sums` for the next block."""
         k0 = Var(INDEX, self.names.fresh("k"))
         inner: list[Stmt] = []
         body.append(For(k0, index(0), index(self.k), inner, self.tiling.depth))
         self.points.enter(inner, [k0])
         size = call("gx_smaller", INDEX, index(self.k) - k0, index(self.tiling.depth))
-        size = self._let(inner, "depth", size)
-        self._pack(inner, k0, size, None)
-        self._tiles(inner, k0, size, k0)
-        self.points.leave()
+        return inner, k0, self._let(inner, "depth", size)
 
-    def _tiles(self, body: list[Stmt], k0: Expr, size: Expr, block: Expr | None) -> None:
+    def _tiles(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
         """The tiles of a unit; with blocks of terms the epilogue comes after the last of them."""
         t, points = self.tiling, self.points
         row = Var(INDEX, self.names.fresh("r"))
@@ -166,29 +192,37 @@ class _Generator:
         body.append(For(row, self.row, self.row_end, inner, t.rows))
         points.enter(inner, [row])
         start: Expr = row
-        if self.m % t.rows:
+        if self.m % t.rows and t.group == 1:
             start = self._let(inner, "top", call("gx_smaller", INDEX, row, index(self.m - t.rows)))
         mode: Expr = Var(INDEX, "GX_SET")
-        if block is not None:
-            inner.append(Pointer("tile", self.dtype, "sums", (row - self.row) * t.columns))
+        if self.kernel.in_depth_blocks:
+            panel = (self.column - self.group) * t.block if t.group > 1 else index(0)
+            at = panel + (row - self.row) * t.columns
+            inner.append(Pointer("tile", self.dtype, "sums", at))
             # Whole chains are added; parts of one chain go on where they ended.
             whole = t.depth % CHAIN == 0
             again = Var(INDEX, "GX_ACCUMULATE" if whole else "GX_RESUME")
-            mode = select(block > 0, again, mode)
-        array, down, across, offset = self._operand(self.left)
-        left = address(array, offset + start * down + k0 * across)
-        inner.append(Do(tile_function(self.kernel)[0], (
-            size, left, index(down), index(across), *self._right(k0), "tile", mode,
-        )))  # fmt: skip
-        if block is not None:
+            mode = select(k0 > 0, again, mode)
+        function = tile_function(self.kernel)[0]
+        inner.append(
+            Do(function, (size, *self._left(start, k0, size), *self._right(k0), "tile", mode))
+        )
+        if self.kernel.in_depth_blocks:
             finished: list[Stmt] = []
-            inner.append(If(block + size >= self.k, finished))
+            inner.append(If(k0 + size >= self.k, finished))
             points.enter(finished)
             self._epilogue(finished, row, start)
             points.leave()
         else:
             self._epilogue(inner, row, start)
         points.leave()
+
+    def _left(self, row: Expr, k0: Expr, size: Expr) -> tuple[str, Expr, Expr]:
+        """A tile's rows: address, and steps from row to row and from term to term."""
+        if self.tiling.group > 1:
+            return address("left", (row - self.row) * size), index(1), index(self.tiling.rows)
+        array, down, across, offset = self._operand(self.left)
+        return address(array, offset + row * down + k0 * across), index(down), index(across)
 
     def _right(self, k0: Expr) -> tuple[str, Expr]:
         """The panel as the tile reads it: address, and step from term to term."""

@@ -17,8 +17,8 @@ PRODUCT_GRAIN = 1 << 18
 class Product(PointKernel):
     """A matrix product, and the elementwise nodes that are applied to its tiles.
 
-    A unit of work is a block of rows of one panel of columns of one product of the batch. Threads
-    share the units and never wait for one another.
+    A unit of work is a block of rows of a group of panels of columns, of one product of the batch.
+    Threads share the units and never wait for one another.
     """
 
     @property
@@ -68,8 +68,8 @@ class Product(PointKernel):
         return axis
 
     @property
-    def panels(self) -> int:
-        return -(-self.shape[2] // self.tiling.columns)
+    def groups(self) -> int:
+        return -(-self.shape[2] // (self.tiling.columns * self.tiling.group))
 
     @property
     def blocks(self) -> int:
@@ -77,13 +77,13 @@ class Product(PointKernel):
 
     @property
     def units(self) -> int:
-        return self.shape[0] * self.panels * self.blocks
+        return self.shape[0] * self.groups * self.blocks
 
     @property
     def grain(self) -> int:
         """Units that one thread takes at least."""
         t = self.tiling
-        return max(1, PRODUCT_GRAIN // max(1, t.block * t.columns * self.shape[3]))
+        return max(1, PRODUCT_GRAIN // max(1, t.block * t.columns * t.group * self.shape[3]))
 
     def workers(self, threads: int) -> int:
         return min(threads, max(1, -(-self.units // self.grain)))
@@ -99,11 +99,18 @@ class Product(PointKernel):
         return round_up(t.columns * t.depth * self._itemsize, 64) if t.packs else 0
 
     @property
+    def left_bytes(self) -> int:
+        """The packed block of the left operand."""
+        t = self.tiling
+        return round_up(t.block * t.depth * self._itemsize, 64) if t.group > 1 else 0
+
+    @property
     def sums_bytes(self) -> int:
         """The tiles of a unit, while they wait for the next block of terms."""
         if not self.in_depth_blocks:
             return 0
-        return round_up(self.tiling.block * self.tiling.columns * self._itemsize, 64)
+        t = self.tiling
+        return round_up(t.block * t.columns * t.group * self._itemsize, 64)
 
     @property
     def _itemsize(self) -> int:
@@ -111,4 +118,4 @@ class Product(PointKernel):
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace(per_thread=self.panel_bytes + self.sums_bytes)
+        return Workspace(per_thread=self.left_bytes + self.sums_bytes + self.panel_bytes)

@@ -9,11 +9,17 @@ from graphc.dtypes import DType
 
 #: Terms of one chain of multiply-adds (GX_CHAIN in runtime/gemm.h).
 CHAIN = 1536
-#: Terms taken at a time where the left operand's columns lie far apart, so that the lines that a
-#: tile reads stay in the first-level cache.
+#: A left operand whose columns lie far apart is copied, a block of rows and of so many terms at a
+#: time, which takes about so many bytes of the second-level cache; about so many columns use it.
 FAR_DEPTH = 256
+FAR_BYTES = 256 * 1024
+FAR_COLUMNS = 384
+#: Units of work that such a product is cut into at least.
+FAR_UNITS = 4
 #: Units of work that a product is cut into at least, where it has as many rows.
 UNITS = 16
+#: Rows from which on packing the right operand pays in any case.
+PACKING_ROWS = 256
 #: Rows of a unit at least: below, packing the right operand again would show.
 UNIT_ROWS = 64
 
@@ -27,7 +33,8 @@ class Tiling:
 
     `rows` × `columns`: the register tile. `packs`: the right operand is packed, a panel of
     `columns` at a time; else it is read where it lies. `depth`: terms taken at a time. `block`:
-    rows of one unit of work, whole tiles.
+    rows of one unit of work, whole tiles. `group`: panels of one unit; where there are several the
+    left operand is packed for all of them.
     """
 
     rows: int
@@ -35,6 +42,7 @@ class Tiling:
     packs: bool
     depth: int
     block: int
+    group: int = 1
 
 
 def choose_tiling(
@@ -49,10 +57,11 @@ def choose_tiling(
     batch, m, n, k = shape
     rows, columns = register_tile(isa, dtype, m, n, k)
     packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
-    packs = k > 0 and (packs or (m > 256 and k > 256))
-    is_far = far and m * dtype.itemsize >= 4096 and 512 < k <= CHAIN
+    packs = k > 0 and (packs or m >= PACKING_ROWS)
+    if far and k >= 64 and m >= 2 * rows and n > columns:
+        return _far_tiling(isa, dtype, shape)
     once = not packs and m <= 2 * rows
-    depth = FAR_DEPTH if is_far else max(1, k if once else min(k, CHAIN))
+    depth = max(1, k if once else min(k, CHAIN))
     panels = batch * -(-n // columns)
     fewest = max(UNIT_ROWS, rows) if packs else rows
     blocks = 1
@@ -62,16 +71,36 @@ def choose_tiling(
     return Tiling(rows, columns, packs, depth, block)
 
 
-def register_tile(isa: str, dtype: DType, m: int, n: int, k: int) -> tuple[int, int]:
-    """Rows and columns of the register tile for products of k terms. It is no wider than the
-    product, but has at least one vector.
+def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Tiling:
+    """Both operands packed: the left one for a group of panels, the right one for a block of rows.
+    Tiles of few rows would read the panel faster than the second-level cache gives it.
+    """
+    batch, m, n, k = shape
+    fewest = 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
+    rows, columns = register_tile(isa, dtype, m, n, k, fewest)
+    # Parts of a chain are resumed; of several chains every one is taken as a whole.
+    depth = round_up(-(-k // -(-k // FAR_DEPTH)), 8) if k <= CHAIN else CHAIN
+    blocks = -(-m // max(rows, FAR_BYTES // (depth * dtype.itemsize)))
+    panels = -(-n // columns)
+    groups = -(-panels // max(2, FAR_COLUMNS // columns))
+    while batch * blocks * groups < FAR_UNITS and m // (2 * blocks) >= UNIT_ROWS:
+        blocks *= 2
+    while batch * blocks * groups < FAR_UNITS and panels // (2 * groups) >= 2:
+        groups *= 2
+    block = round_up(-(-m // blocks), rows)
+    return Tiling(rows, columns, True, min(depth, k), block, -(-panels // groups))
+
+
+def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1) -> tuple[int, int]:
+    """Rows (a multiple of `step`) and columns of the register tile for products of k terms. It is
+    no wider than the product, but has at least one vector.
     """
     vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
     lanes = max(1, vector_bytes // dtype.itemsize)
     m, n = max(m, 1), max(n, 1)
     best, chosen = math.inf, (1, 1)
     for vectors in range(1, 6):
-        for rows in range(1, min(m, 24) + 1):
+        for rows in range(step, max(step, min(m, 24)) + 1, step):
             if rows * vectors + vectors + 1 > registers:
                 continue
             term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
