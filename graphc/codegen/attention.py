@@ -192,7 +192,9 @@ class _Generator:
         rows = self._count(body, self.time, row)
         body.append(self._pack(q, (batch, h), row, rows, "queries", self.wide))
         state = (index(self.value_wide), "largest", "total", "mixed")
-        body.append(Do(f"gx_attend_begin_{self.suffix}", (rows, *state)))
+        # Rows that fill up the last register tile begin as zeros too.
+        every = index(round_up(min(self.time, TILE), self.kernel.tile[0]))
+        body.append(Do(f"gx_attend_begin_{self.suffix}", (every, *state)))
         last: Expr = index(self.keys)
         if self.causal:
             last = call("gx_smaller", INDEX, last, row + rows)
