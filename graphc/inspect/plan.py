@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc.ir.graph import Meta, Node, Value
+from graphc.ir.graph import Meta, Value
 from graphc.ir.phases import Phase, phases
-from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
 
 #: What a buffer is for. "saved" lives from the forward to the backward pass.
@@ -31,6 +30,7 @@ def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, An
             writers.setdefault(program.buffers[value], []).append(step)
         for value in kernel.reads:
             readers.setdefault(program.buffers[value], []).append(step)
+    why = _reasons(program)
     rows = []
     for buffer in program.arena_buffers:
         made, used = writers.get(buffer, []), readers.get(buffer, [])
@@ -46,7 +46,7 @@ def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, An
                 "last": buffer.last,
                 "writers": made if buffer.values else [buffer.index],
                 "readers": used,
-                "why": _why(buffer, [program.kernels[k] for k in used]),
+                "why": ", ".join(dict.fromkeys(w for v in buffer.values for w in why.get(v, ()))),
             }
         )
     return sorted(rows, key=lambda r: (r["offset"], r["first"]))
@@ -61,22 +61,20 @@ def _class(buffer: Buffer, made: Sequence[Phase], used: Sequence[Phase]) -> str:
     return first.value
 
 
-def _why(buffer: Buffer, readers: Sequence[Kernel]) -> str:
-    """The operators whose derivatives read a buffer, with the user's lines."""
-    roots = set(buffer.values)
-    asked: dict[str, None] = {}
-    for kernel in readers:
+def _reasons(program: Program) -> dict[Value, dict[str, None]]:
+    """For every value in memory the operators whose derivatives read it, with the user's lines."""
+    asked: dict[Value, dict[str, None]] = {}
+    for kernel in program.kernels:
         for node in kernel.nodes:
-            if node.meta.rule is not None and roots & _roots(kernel, node):
-                rule = node.meta.rule
-                where = f" ({rule.meta.site})" if rule.meta.site else ""
-                asked[f"{rule.op.name}{where}"] = None
-    return ", ".join(asked)
-
-
-def _roots(kernel: Kernel, node: Node) -> set[Value]:
-    places = (kernel.place(v) for v in node.inputs)
-    return {p.root for p in places if p is not None}
+            rule = node.meta.rule
+            if rule is None:
+                continue
+            where = f" ({rule.meta.site})" if rule.meta.site else ""
+            for value in node.inputs:
+                place = kernel.place(value)
+                if place is not None:
+                    asked.setdefault(place.root, {})[f"{rule.op.name}{where}"] = None
+    return asked
 
 
 def mates(program: Program) -> list[int]:

@@ -139,14 +139,17 @@ def _kind(value: Value, roles: Sequence[str]) -> str:
 
 def _is_statistic(value: Value) -> bool:
     """Whether a value is the result of reductions, or computed from such element by element."""
-    stack = [value]
+    stack, seen = [value], {value}
     while stack:
         node = stack.pop().node
         if isinstance(node.op, Input):
             continue
         if isinstance(spec_of(node), Reduce):
             return True
-        stack.extend(v for v in node.inputs if is_light(node) and v.type.size == value.type.size)
+        if is_light(node):
+            sources = {v for v in node.inputs if v.type.size == value.type.size} - seen
+            seen |= sources
+            stack.extend(sources)
     return False
 
 
