@@ -193,6 +193,7 @@ from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (
     Tapped,
     checkpoint,
+    cond,
     custom_op,
     custom_vjp,
     grad,
@@ -208,6 +209,7 @@ from graphc.transforms import (
     value_and_grad,
     vjp,
     vmap,
+    while_loop,
 )
 
 from graphc import compat, memory, nn, optim, random, testing  # isort: skip

@@ -12,6 +12,7 @@ from graphc.ir.loops import (
     Array,
     Assign,
     Barrier,
+    Break,
     Comment,
     Declare,
     Do,
@@ -126,6 +127,8 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
             yield f"{pad}const gx_range {name} = gx_share({expression(extent)}, {grain}, t);"
         case Barrier():
             yield f"{pad}gx_barrier_wait(t);"
+        case Break():
+            yield f"{pad}break;"
         case Comment(text):
             yield f"{pad}/* {text} */"
         case _:

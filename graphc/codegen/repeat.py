@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from graphc.codegen.callee import Callee, run
 from graphc.codegen.emit_c import address
-from graphc.codegen.hazards import accesses, barriers
+from graphc.codegen.hazards import Access, accesses, barriers
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.points import Names
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, index
-from graphc.ir.loops import Barrier, Do, For, Let, Only, Pointer, Stmt, Store
-from graphc.schedule.program import Buffer, Memory
+from graphc.dtypes import bool_
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, index, unary
+from graphc.ir.loops import Barrier, Break, Do, For, If, Let, Only, Pointer, Stmt, Store
+from graphc.schedule.program import Memory
 from graphc.schedule.repeat import Repeat
 
 
-@dataclass(frozen=True, slots=True)
-class Callee:
-    """A kernel of the body: its function, and what that is passed."""
-
-    name: str
-    arguments: Arguments
-
-
 def repeat_body(
-    kernel: Repeat, arguments: Arguments, calls: Sequence[Callee], threads: int
+    kernel: Repeat, arguments: Arguments, calls: Sequence[Sequence[Callee]], threads: int
 ) -> list[Stmt]:
-    """The statements of a loop in a program that some threads run. A body without work for two is
-    left to one of them.
+    """The statements of a loop in a program that some threads run; `calls` are the kernels of each
+    of its own programs. A body without work for two threads is left to one of them.
     """
-    alone = threads > 1 and kernel.program.threads == 1
+    alone = threads > 1 and kernel.workers(threads) == 1
     body = _Generator(kernel, arguments, calls, "gx_alone()" if alone else "t").build()
     return [Only(body)] if alone else body
 
@@ -37,15 +30,20 @@ def repeat_body(
 class _Generator:
     """The carries begin as copies of their first values; then the loop."""
 
-    def __init__(self, kernel: Repeat, arguments: Arguments, calls: Sequence[Callee], thread: str):
+    def __init__(
+        self,
+        kernel: Repeat,
+        arguments: Arguments,
+        calls: Sequence[Sequence[Callee]],
+        thread: str,
+    ):
         self.kernel = kernel
         self.loop = kernel.loop
-        self.program = kernel.program
         self.names = arguments.names
         self.fresh = Names()
         self.calls = calls
         self.thread = thread
-        self.shared = self.program.threads > 1
+        self.shared = any(p.threads > 1 for p in kernel.programs)
         #: The addresses of the body's inputs and outputs in a step.
         self.at: dict[tuple[Memory, int], str] = {}
 
@@ -54,6 +52,8 @@ class _Generator:
         first: list[Stmt] = []
         for k in range(self.loop.carries):
             first += self._begin(k)
+        if self.loop.condition is not None:
+            first += self._nothing(index(0))
         if first:
             body += [Only(first), Barrier()] if self.shared else first
         steps: Expr = index(self.loop.length)
@@ -72,7 +72,8 @@ class _Generator:
         step += [s for s in slices if s.name in used]
         step += kernels
         if self.loop.counted:
-            body += self._nothing(steps)
+            rest = list(self._nothing(steps))
+            body += [Only(rest)] if rest and self.shared else rest
         return body
 
     def _result(self, k: int) -> str:
@@ -138,43 +139,28 @@ class _Generator:
             self.at[Memory.OUTPUT, k] = part
 
     def _kernels(self) -> Iterator[Stmt]:
-        program = self.program
-        waits = barriers(accesses(program), again=True)
-        done: list[Stmt] = [
-            Do(
-                c.name,
-                (
-                    *[self._address(a.buffer, a.param.dtype.c) for a in c.arguments.list],
-                    self.thread,
-                ),
-            )
-            for c in self.calls
-        ]
-        for c in program.copies:
-            target, source = self._address(c.target, "uint8_t"), self._address(c.source, "uint8_t")
-            copy = Do("memcpy", (target, source, index(c.target.nbytes)))
-            done.append(Only([copy]) if self.shared else copy)
-        for stmt, wait in zip(done, waits, strict=True):
+        """The kernels of a step, those of the condition before those of the body."""
+        kernel = self.kernel
+        steps: list[Access] = []
+        done: list[Stmt] = []
+        for condition, calls in zip(kernel.programs[1:], self.calls[1:], strict=True):
+            verdict = condition.buffers[condition.graph.outputs[0]]
+            said = address("work", index(kernel.verdict_offset))
+            at = {**self.at, (verdict.memory, verdict.index): said}
+            done += run(condition, calls, at, self.thread, self.shared)
+            done.append(If(unary("!", Load(bool_, f"({said})", index(0))), [Break()]))
+            steps += [*accesses(condition), Access([verdict], [])]
+        done += run(kernel.program, self.calls[0], self.at, self.thread, self.shared)
+        steps += accesses(kernel.program)
+        for stmt, wait in zip(done, barriers(steps, again=True), strict=True):
             if wait and self.shared:
                 yield Barrier()
             yield stmt
 
-    def _address(self, buffer: Buffer, c_type: str) -> str:
-        """C for the address of a buffer of the body."""
-        if buffer.memory is Memory.TABLE:
-            return f"table{buffer.index}"
-        if buffer.memory in (Memory.INPUT, Memory.OUTPUT):
-            return self.at[buffer.memory, buffer.index]
-        start = address("work", index(buffer.offset))
-        if c_type == "uint8_t":
-            return start
-        return f"({c_type} *)({start})" if buffer.offset else f"({c_type} *)work"
-
     def _nothing(self, steps: Expr) -> Iterator[Stmt]:
-        """Zeros in the slices of steps that are not taken."""
+        """Zeros in the slices of all steps from this one on."""
         for k in range(self.loop.carries, len(self.loop.body.outputs)):
             value = self.loop.body.outputs[k]
             rest = (self.loop.length - steps) * value.type.nbytes
             start = address(self._result(k), steps * value.type.size)
-            clear = Do("memset", (start, index(0), rest))
-            yield Only([clear]) if self.shared else clear
+            yield Do("memset", (start, index(0), rest))

@@ -6,33 +6,34 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from graphc.codegen import attention, correlation, emit_c
 from graphc.codegen.attention import attention_body
+from graphc.codegen.callee import Callee
+from graphc.codegen.choose import choose_body
 from graphc.codegen.columns import columns_body
 from graphc.codegen.correlation import correlation_body
 from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.product import product_body, tile_function
-from graphc.codegen.repeat import Callee, repeat_body
+from graphc.codegen.repeat import repeat_body
 from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
+from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.weight_gradient import weight_gradient_body
 from graphc.dtypes import TensorType
-from graphc.ir.graph import Node
 from graphc.ir.loops import Function, Stmt, local_bytes
-from graphc.ir.spec import Routine, Table
+from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
+from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
-from graphc.schedule.program import Memory, Program
+from graphc.schedule.program import Program
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
 
@@ -105,7 +106,7 @@ def generate(program: Program) -> Unit:
     by_text: dict[str, str] = {}
     for kernel in program.kernels:
         unit.kernels.append(_kernel(kernel, program, program.threads, by_text, unit))
-    unit.tables = _tables(program)
+    unit.tables = tables(program)
     unit.entry = entry(program, [k.call for k in unit.kernels])
     unit.header = _header(program, unit)
     return unit
@@ -143,11 +144,18 @@ def _kernel(
     """A kernel of a program that some threads run, and what it calls."""
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
     inner: list[KernelText] = []
-    if isinstance(kernel, Repeat):
-        own = kernel.program
-        inner = [_kernel(k, own, own.threads, by_text, unit) for k in own.kernels]
-        calls = [Callee(k.name, k.arguments) for k in inner]
-        body = repeat_body(kernel, arguments, calls, threads)
+    if isinstance(kernel, (Repeat, Choose)):
+        # What one thread runs alone calls kernels that know of no other.
+        inside = threads if kernel.workers(threads) > 1 else 1
+        texts = [
+            [_kernel(k, own, inside, by_text, unit) for k in own.kernels] for own in kernel.programs
+        ]
+        inner = [k for part in texts for k in part]
+        calls = [[Callee(k.name, k.arguments) for k in part] for part in texts]
+        if isinstance(kernel, Repeat):
+            body = repeat_body(kernel, arguments, calls, threads)
+        else:
+            body = choose_body(kernel, arguments, calls, threads)
     else:
         body = keep_scalar(tidy(split_loops(_BODIES[type(kernel)](kernel, arguments))))
     find = _TILES.get(type(kernel))
@@ -216,31 +224,6 @@ def _c_comment(text: str) -> str:
     """Text of a user's made safe inside a comment: printable ASCII, no comment ends or begins."""
     safe = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in text[:200])
     return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
-
-
-def _tables(program: Program) -> dict[str, str]:
-    tables = {}
-    for part in program.nested():
-        for value, buffer in part.buffers.items():
-            if buffer.memory is Memory.TABLE:
-                tables[f"table{buffer.index}"] = _table(value.node, buffer.index)
-    return tables
-
-
-def _table(node: Node, index: int) -> str:
-    spec = node.op.spec(*[v.type for v in node.inputs])
-    assert isinstance(spec, Table)
-    dtype = node.types[0].dtype
-    values = np.frombuffer(spec.data, dtype.numpy)
-    words = [emit_c.literal(v, dtype) for v in values] or ["0"]
-    lines = [f"/* {node.types[0]} */", f"static const {dtype.c} table{index}[{len(words)}] = {{"]
-    line = "   "
-    for word in words:
-        if len(line) + len(word) > 95:
-            lines.append(line)
-            line = "   "
-        line += f" {word},"
-    return "\n".join([*lines, line, "};"]) + "\n"
 
 
 def _header(program: Program, unit: Unit) -> str:

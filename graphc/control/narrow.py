@@ -19,14 +19,18 @@ def narrowed(
     op: Scan, inputs: Sequence[Value], used: Sequence[bool]
 ) -> Sequence[Value | None] | None:
     """The results of a loop without results that nothing uses, carries that reach no used result or
-    never change, and operands that nothing reads, that stand twice or that are constants: those
-    move into the body. None where there is none of them.
+    never change, results and operands that stand twice, and operands that nothing reads or that are
+    constants: those move into the body; a loop of no step gives the first values. None where there
+    is none of them.
     """
     count, consts, carries, arrays = op.operands(inputs)
+    if op.length == 0:
+        slices = op.body.outputs[op.carries :]
+        return [*carries, *[ops.full((0, *v.shape), 0, v.dtype) for v in slices]]
     c_in, k_in, s_in = op.body_inputs
     k_out, s_out = split(op.body.outputs, op.carries)
     still = [new is old for new, old in zip(k_out, k_in, strict=True)]
-    wanted = [v for v, u in zip(s_out, used[op.carries :], strict=True) if u]
+    wanted = list(dict.fromkeys(v for v, u in zip(s_out, used[op.carries :], strict=True) if u))
     live = [u and not s for u, s in zip(used, still, strict=False)]
     while True:
         alive_out = [v for v, alive in zip(k_out, live, strict=True) if alive]
@@ -73,7 +77,8 @@ def narrowed(
     for k, alive in enumerate(live):
         last = next(found) if alive else None
         results.append(carries[k] if still[k] else last)
-    results.extend(next(found) if u else None for u in used[op.carries :])
+    arrays_by_slice = dict(zip(wanted, found, strict=True))
+    results.extend(arrays_by_slice.get(v) for v in s_out)
     return results
 
 

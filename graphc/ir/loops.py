@@ -39,6 +39,11 @@ class While(Stmt):
 
 
 @dataclass(slots=True, eq=False)
+class Break(Stmt):
+    """Ends the innermost loop."""
+
+
+@dataclass(slots=True, eq=False)
 class Let(Stmt):
     """`const T name = value;`"""
 

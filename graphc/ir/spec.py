@@ -248,7 +248,8 @@ class Loop(Spec):
     the carries, arrays of which a step reads one slice along the leading axis. The body's inputs
     are the same without the number, slices in the place of arrays; its outputs are the next values
     of the carries and one slice of each further result. The results are the last values of the
-    carries, and arrays of the slices.
+    carries, and arrays of the slices. With a `condition`, of constants and carries, the first step
+    for which it is false and all further ones are not taken.
     """
 
     body: Graph
@@ -257,6 +258,17 @@ class Loop(Spec):
     length: int
     reverse: bool = False
     counted: bool = False
+    condition: Graph | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Spec):
+    """The results of `yes` where the first operand, a bool, is true, else those of `no`; both have
+    the other operands as inputs, and only one of them is computed.
+    """
+
+    yes: Graph
+    no: Graph
 
 
 @dataclass(frozen=True, slots=True)

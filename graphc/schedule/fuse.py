@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import (
     Attend,
+    Branch,
     Contract,
     Convolve,
     Loop,
@@ -34,6 +33,7 @@ from graphc.ir.spec import (
     row_major,
 )
 from graphc.schedule.cuts import merged_cuts, shape_cuts
+from graphc.schedule.group import Group, Kind, Level
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
@@ -52,61 +52,16 @@ LONG_ROW = 16384
 MIN_ROWS = 8
 
 
-class Kind(Enum):
-    LOOPS = auto()
-    COLUMNS = auto()
-    CONTRACT = auto()
-    CORRELATE = auto()
-    WEIGHTS = auto()
-    ATTENTION = auto()
-    ALONE = auto()
-    REPEAT = auto()
-
-
 #: What nodes that begin a group are, by their declarations; all others are ALONE.
 _KINDS = {
     Attend: Kind.ATTENTION,
     Contract: Kind.CONTRACT,
     Convolve: Kind.CORRELATE,
     Loop: Kind.REPEAT,
+    Branch: Kind.CHOOSE,
 }
-
-
-class Level(Enum):
-    """FULL: once per element; ROW: once per row."""
-
-    FULL = auto()
-    ROW = auto()
-
-
-@dataclass(eq=False)
-class Group:
-    """Nodes computed together over `size` elements.
-
-    `row`: length of a row where the group reduces rows, of which there are `rows`; with `whole`
-    each has to be folded in one piece. `columns`: (outer, reduced, inner) extents
-    where it sums over leading axes. `cuts`: the strides at which some member's axes meet.
-    """
-
-    order: int
-    kind: Kind
-    shape: tuple[int, ...]
-    size: int
-    cuts: frozenset[int]
-    members: list[Node] = field(default_factory=list)
-    level: dict[Node, Level] = field(default_factory=dict)
-    row: int | None = None
-    rows: int = 1
-    whole: bool = False
-    columns: tuple[int, int, int] | None = None
-    cost: int = 0
-    arrays: set[Value] = field(default_factory=set)
-
-    def add(self, node: Node, level: Level, cuts: frozenset[int], cost: int) -> None:
-        self.members.append(node)
-        self.level[node] = level
-        self.cuts = cuts
-        self.cost += cost
+#: Groups that nothing joins.
+_CLOSED = (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT, Kind.CHOOSE)
 
 
 def fuse(graph: Graph, storage: Storage, order: Sequence[Node]) -> list[Group]:
@@ -169,7 +124,7 @@ class _Fusion:
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
         for candidate in self._candidates(node, group) if pointwise else ():
-            if candidate.kind in (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT):
+            if candidate.kind in _CLOSED:
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
                 continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Reduce, Scalar, Strided
-from graphc.schedule.fuse import Group, Level
+from graphc.schedule.group import Group, Level
 from graphc.schedule.storage import Place, Storage
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from graphc.ir.graph import Graph, Value
 from graphc.schedule.attention import Attention
+from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
-from graphc.schedule.fuse import Group, Kind
+from graphc.schedule.group import Group, Kind
 from graphc.schedule.kernel import Kernel, roots_read
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
@@ -25,6 +26,7 @@ _KERNELS: dict[Kind, type[Kernel]] = {
     Kind.WEIGHTS: WeightGradient,
     Kind.ALONE: Single,
     Kind.REPEAT: Repeat,
+    Kind.CHOOSE: Choose,
 }
 
 

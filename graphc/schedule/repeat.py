@@ -8,6 +8,7 @@ from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Loop, Strided
 from graphc.schedule.kernel import Kernel, Planner, Workspace
 from graphc.schedule.storage import Place
+from graphc.schedule.tiles import round_up
 
 if TYPE_CHECKING:
     from graphc.schedule.program import Program
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 class Repeat(Kernel):
     """A loop. A carry lies in the memory of its result from the first step to the last: the body's
     program takes it as donated, and updates it in place or by a copy at the end of a step. Slices
-    are read and written where they lie. The arena of the body is the workspace.
+    are read and written where they lie. The workspace is the arena of the body and, one after the
+    other, of the condition, whose verdict lies behind it.
     """
 
     writes_all = True
@@ -34,6 +36,15 @@ class Repeat(Kernel):
     @property
     def program(self) -> Program:
         return self.programs[0]
+
+    @property
+    def condition(self) -> Program | None:
+        return self.programs[1] if self.loop.condition is not None else None
+
+    @property
+    def verdict_offset(self) -> int:
+        """Where in the workspace the condition says whether another step is taken."""
+        return max(p.plan.peak for p in self.programs)
 
     def operand(self, position: int) -> Place:
         """Where an operand lies: the number of steps is operand -1, others are numbered as the
@@ -57,13 +68,17 @@ class Repeat(Kernel):
             elif k not in carries:
                 places[value] = Strided(strided.shape[1:], strided.strides[1:])
         self.programs = [planned(body, places)]
+        if loop.condition is not None:
+            known = {v: places[v] for v in loop.condition.inputs if v in places}
+            self.programs.append(planned(loop.condition, known))
 
     def workers(self, threads: int) -> int:
-        return min(threads, self.program.threads)
+        return min(threads, max(p.threads for p in self.programs))
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace(shared=self.program.plan.peak)
+        verdict = round_up(1, 64) if self.condition is not None else 0
+        return Workspace(shared=self.verdict_offset + verdict)
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         """The first value of a carry may lie where the last one will, if nothing else reads it."""

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import (
     Attend,
+    Branch,
     Contract,
     Convolve,
     Loop,
@@ -140,15 +141,15 @@ class Storage:
 
 def _in_memory(graph: Graph) -> set[Node]:
     """What lies behind the operands of products, attention and the weights of convolutions, which
-    packing copies from memory, and behind those of routines and loops, which are given addresses:
-    it has to be there.
+    packing copies from memory, and behind those of routines and of what has a program of its own,
+    which are given addresses: it has to be there.
     """
     nodes: set[Node] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
         spec = node.op.spec(*[v.type for v in node.inputs])
-        if isinstance(spec, (Attend, Contract, Loop, Native)):
+        if isinstance(spec, (Attend, Branch, Contract, Loop, Native)):
             nodes.update(_behind_views(v) for v in node.inputs)
         elif isinstance(spec, Convolve) and spec.result != "w":
             nodes.add(_behind_views(node.inputs["xwy".replace(spec.result, "").index("w")]))
@@ -156,20 +157,18 @@ def _in_memory(graph: Graph) -> set[Node]:
 
 
 def _read_as_wholes(graph: Graph) -> set[Value]:
-    """What routines read: contiguous arrays. So are arrays of which a routine in the body of a loop
-    reads slices.
-    """
+    """What routines read: contiguous arrays. So are arrays of which a body reads parts in one."""
     whole: set[Value] = set()
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
-        spec = node.op.spec(*[v.type for v in node.inputs])
-        if isinstance(spec, Native):
+        if isinstance(node.op.spec(*[v.type for v in node.inputs]), Native):
             whole.update(node.inputs)
-        elif isinstance(spec, Loop):
-            inside = _read_as_wholes(spec.body)
-            operands = zip(spec.body.inputs, node.inputs[spec.counted :], strict=True)
-            whole.update(v for own, v in operands if own in inside)
+        for body in node.op.bodies:
+            inside = _read_as_wholes(body)
+            # A choice or a number of steps stands before what the bodies read.
+            operands = node.inputs[len(node.inputs) - len(node.op.bodies[0].inputs) :]
+            whole.update(v for own, v in zip(body.inputs, operands, strict=False) if own in inside)
     return whole
 
 

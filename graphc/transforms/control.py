@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc import tree
+from graphc import ops, tree
+from graphc.control.branch import Cond
 from graphc.control.owner import closed, parameter
 from graphc.control.scan import Scan
-from graphc.dtypes import TensorType
+from graphc.control.while_loop import While
+from graphc.dtypes import TensorType, bool_, int64
 from graphc.errors import ShapeError, TraceError
 from graphc.functions.promotion import as_value
-from graphc.ir.graph import Value, apply
+from graphc.ir.graph import Graph, Value, apply
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 
@@ -50,6 +52,80 @@ def scan(
     results = apply(op, *outer, *starts, *arrays)
     last = _tensors(carry_tree, results[: len(carries)])
     return last, _tensors(ys_tree, results[len(carries) :])
+
+
+def while_loop(
+    cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any, max_steps: int
+) -> Any:
+    """`while cond(carry): carry = body(carry)`, beginning with `init`; the last carry. The step
+    keeps a loop, which ends when the condition fails, and after `max_steps` steps in any case: then
+    the carry is the one after the last of them.
+
+    The carry is a pytree; cond gives one bool. Both functions are traced once and may close over
+    tensors, which receive gradients too. Reverse mode keeps what it needs of each step, in arrays
+    for `max_steps` of them, and runs as many steps back as were taken; without it nothing is kept.
+    Under vmap steps are taken as long as the condition is true for one example of the batch. Raises
+    TraceError where body changes the carry's structure or types, or cond gives anything else.
+    """
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 0:
+        raise TraceError(located(f"while_loop: max_steps is a number of steps, got {max_steps!r}"))
+    start, treedef = tree.flatten(init)
+    starts = [as_value(leaf) for leaf in start]
+    carries = _inputs(tree.paths(treedef, "carry"), [v.type for v in starts])
+    verdict = predicate("while_loop: cond gives", cond(_tensors(treedef, carries)))
+    after = carry_values("while_loop", treedef, carries, body(_tensors(treedef, carries)))
+    outer, both = closed(carries, [verdict, *after])
+    found, *outputs = both.outputs
+    inputs = both.inputs
+    op = While(
+        Graph(inputs, tuple(outputs)),
+        len(outer),
+        len(carries),
+        max_steps,
+        condition=Graph(inputs, (found,)),
+    )
+    results = apply(op.counting(), *outer, ops.constant(0, int64), *starts)
+    return _tensors(treedef, results[1:])
+
+
+def cond(p: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
+    """`true_fn(*operands)` where the bool p is true, else `false_fn(*operands)`: an `if` in the C,
+    so that only one of the two is computed.
+
+    Operands and results are pytrees; both functions are traced and may close over tensors, which
+    receive gradients too. Their results have one structure, and leaf by leaf one type; raises
+    TraceError where they have not. Reverse mode keeps what the branch that was taken needs. Under
+    vmap, where p differs within the batch, both are computed, and the results selected: a NaN that
+    the derivative of the branch not taken makes then stays.
+    """
+    verdict = predicate("cond: required", p)
+    leaves, treedef = tree.flatten(operands)
+    given = [as_value(leaf) for leaf in leaves]
+    inner = _inputs(tree.paths(treedef, "operands"), [v.type for v in given])
+    answers = [f(*_tensors(treedef, inner)) for f in (true_fn, false_fn)]
+    (yes, yes_tree), (no, no_tree) = (tree.flatten(a) for a in answers)
+    if yes_tree != no_tree:
+        raise TraceError(
+            located(
+                f"cond: the branches give other structures\n  true   {yes_tree}\n  false  {no_tree}"
+            )
+        )
+    both = [[as_value(leaf) for leaf in part] for part in (yes, no)]
+    _same_types("cond: the branches give other types", ("true", "false"), yes_tree, "result", *both)
+    outer, graph = closed(inner, [*both[0], *both[1]])
+    split = len(both[0])
+    branches = (
+        Graph(graph.inputs, part) for part in (graph.outputs[:split], graph.outputs[split:])
+    )
+    return _tensors(yes_tree, apply(Cond(*branches), verdict, *outer, *given))
+
+
+def predicate(what: str, answer: Any) -> Value:
+    """A truth value."""
+    value = as_value(answer)
+    if value.shape != () or value.dtype is not bool_:
+        raise TraceError(located(f"{what} a bool of no axes, got {value.type}"))
+    return value
 
 
 def _inputs(paths: Sequence[str], types: Sequence[TensorType]) -> list[Value]:
@@ -94,12 +170,27 @@ def carry_values(
         as_value(leaf, v.dtype) if isinstance(leaf, (bool, int, float)) else as_value(leaf)
         for leaf, v in zip(leaves, before, strict=True)
     ]
-    paths = tree.paths(treedef, "carry")
-    if any(a.type != b.type for a, b in zip(before, values, strict=True)):
+    _same_types(
+        f"{what}: the carry changes its types", ("in", "out"), treedef, "carry", before, values
+    )
+    return values
+
+
+def _same_types(
+    what: str,
+    sides: tuple[str, str],
+    treedef: tree.TreeSpec,
+    root: str,
+    first: Sequence[Value],
+    second: Sequence[Value],
+) -> None:
+    """Raises TraceError where the leaves of two trees differ in type, and shows all of them."""
+    if any(a.type != b.type for a, b in zip(first, second, strict=True)):
+        paths = tree.paths(treedef, root)
         wide = max(map(len, paths))
         rows = [
-            f"\n  {path:{wide}}  in {a.type}, out {b.type}" + ("" if a.type == b.type else "   <-")
-            for path, a, b in zip(paths, before, values, strict=True)
+            f"\n  {path:{wide}}  {sides[0]} {a.type}, {sides[1]} {b.type}"
+            + ("" if a.type == b.type else "   <-")
+            for path, a, b in zip(paths, first, second, strict=True)
         ]
-        raise TraceError(located(f"{what}: the carry changes its types{''.join(rows)}"))
-    return values
+        raise TraceError(located(what + "".join(rows)))

@@ -1,0 +1,49 @@
+"""Kernels that call the kernels of programs of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.codegen.emit_c import address
+from graphc.codegen.kernel import Arguments
+from graphc.ir.expr import index
+from graphc.ir.loops import Do, Only, Stmt
+from graphc.schedule.program import Buffer, Memory, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A kernel of the body: its function, and what that is passed."""
+
+    name: str
+    arguments: Arguments
+
+
+#: C for the addresses of a body's inputs and outputs.
+Places = Mapping[tuple[Memory, int], str]
+
+
+def run(
+    program: Program, calls: Sequence[Callee], at: Places, thread: str, shared: bool
+) -> Iterator[Stmt]:
+    """The calls of a program's kernels, then its copies; `shared`: several threads run it."""
+    for c in calls:
+        passed = [_address(a.buffer, a.param.dtype.c, at) for a in c.arguments.list]
+        yield Do(c.name, (*passed, thread))
+    for move in program.copies:
+        target, source = (_address(b, "uint8_t", at) for b in (move.target, move.source))
+        copy = Do("memcpy", (target, source, index(move.target.nbytes)))
+        yield Only([copy]) if shared else copy
+
+
+def _address(buffer: Buffer, c_type: str, at: Places) -> str:
+    """C for the address of a buffer of a body."""
+    if buffer.memory is Memory.TABLE:
+        return f"table{buffer.index}"
+    if buffer.memory in (Memory.INPUT, Memory.OUTPUT):
+        return at[buffer.memory, buffer.index]
+    start = address("work", index(buffer.offset))
+    if c_type == "uint8_t":
+        return start
+    return f"({c_type} *)({start})" if buffer.offset else f"({c_type} *)work"
