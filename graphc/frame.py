@@ -27,7 +27,8 @@ class Frame:
         self.ffi = library.ffi
         graph = program.graph
         self.arena, self.arena_address = _aligned(self.ffi, program.plan.peak)
-        self.inputs = self.ffi.new("void *[]", max(1, len(graph.inputs)))
+        constants = program.constants
+        self.inputs = self.ffi.new("void *[]", max(1, len(graph.inputs) + len(constants)))
         self.outputs = self.ffi.new("void *[]", max(1, len(graph.outputs)))
         self.threads = program.threads
         self.runtime = runtime().handle if program.threads > 1 else self.ffi.NULL
@@ -46,7 +47,7 @@ class Frame:
         if signature.taps:
             self.outputs[len(signature.results)] = self.ffi.from_buffer(self.tapped)
         count = len(signature.arguments)
-        for k, array in enumerate(signature.hidden):
+        for k, array in enumerate([*signature.hidden, *constants]):
             self.inputs[count + k] = self.ffi.from_buffer(array)
 
     def _prepare(self, args: Sequence[Any]) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError, DTypeError
 
 #: safetensors' names of the dtypes.
-_CODES = {
+CODES = {
     "bool": "BOOL",
     "uint8": "U8",
     "uint32": "U32",
@@ -45,7 +45,7 @@ def save(path: str | os.PathLike[str], pytree: Any) -> None:
     """
     leaves, treedef = tree.flatten(pytree)
     arrays = {}
-    for name, leaf in zip(_names(treedef), leaves, strict=True):
+    for name, leaf in zip(leaf_names(treedef), leaves, strict=True):
         if name in arrays:
             raise ArgumentError(f"save: two leaves are called {name!r}; rename a dict key")
         if name == _RESERVED:
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str], like: Any, *, strict: bool = True) -> Any
     `strict` is False, every array of the file that `like` has no place for.
     """
     leaves, treedef = tree.flatten(like)
-    names = _names(treedef)
+    names = leaf_names(treedef)
     try:
         with safe_open(path, framework="np") as file:
             _check(file, path, names, leaves, strict)
@@ -100,8 +100,8 @@ def _check(file: Any, path: Any, names: list[str], leaves: list[Any], strict: bo
         wanted = _type(leaf, name)
         part = file.get_slice(name)
         shape, code = tuple(part.get_shape()), part.get_dtype()
-        if (shape, code) != (wanted.shape, _CODES[wanted.dtype.name]):
-            dtype = next((d for d, c in _CODES.items() if c == code), code)
+        if (shape, code) != (wanted.shape, CODES[wanted.dtype.name]):
+            dtype = next((d for d, c in CODES.items() if c == code), code)
             problems.append(f"{name}: expected {wanted}, got {dtype}[{','.join(map(str, shape))}]")
     if strict:
         extra = sorted(found - set(names))
@@ -110,7 +110,8 @@ def _check(file: Any, path: Any, names: list[str], leaves: list[Any], strict: bo
         raise ArgumentError(f"{os.fspath(path)} does not fit:\n  " + "\n  ".join(problems))
 
 
-def _names(treedef: tree.TreeSpec) -> list[str]:
+def leaf_names(treedef: tree.TreeSpec) -> list[str]:
+    """What the leaves of a structure are called in a file."""
     accessors = optree.treespec_accessors(treedef)
     return [".".join(_step(entry) for entry in accessor) or _ONLY for accessor in accessors]
 
@@ -157,7 +158,7 @@ def _write(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
     end = 0
     for name, array in ordered:
         begin, end = end, end + array.nbytes
-        code = _CODES[as_dtype(array.dtype).name]
+        code = CODES[as_dtype(array.dtype).name]
         header[name] = {"dtype": code, "shape": array.shape, "data_offsets": (begin, end)}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -18,7 +19,7 @@ from graphc.build.library import load as load_library
 from graphc.build.machine import Limits
 from graphc.build.machine import limits as measure_limits
 from graphc.build.pool import check_threads
-from graphc.build.runtime_files import select, used
+from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
 from graphc.codegen.routines import at_fault
 from graphc.debug import STEP_CDEF, Moment, Stepper, Watch, replayed
@@ -51,8 +52,6 @@ int graphc_profile(void *const *in, void *const *out, void *arena, const void *r
                    int64_t *times);
 """
 
-#: Headers of the C library that generated code may use directly.
-_HEADERS = ("#include <math.h>", "#include <stdint.h>", "#include <string.h>")
 _KERNEL_HEAD = ("#", "kernel", "operators", "flops", "bytes", "lines")
 #: C files that one core compiles: enough that the last one is not waited for long.
 _FILES = 2
@@ -161,7 +160,7 @@ class Lowered(Generic[P, R]):
     @cached_property
     def c_source(self) -> str:
         """The whole step as one C11 file: `graphc_step` and all that it needs but libm."""
-        return c_unit.source(self.unit, _runtime_for(c_unit.body(self.unit)))
+        return c_unit.source(self.unit, runtime_for(c_unit.body(self.unit)))
 
     @cached_property
     def c_header(self) -> str:
@@ -253,6 +252,27 @@ class Lowered(Generic[P, R]):
             return Debugged(self, _load(c_unit.stepped(self.unit), STEP_CDEF, self.target))
         return Compiled(self, _load(self.unit, _CDEF, self.target))
 
+    def export(
+        self,
+        directory: str | PathLike[str],
+        name: str = "train_step",
+        *,
+        threads: bool = False,
+        beside: Mapping[str, Lowered[Any, Any]] | None = None,
+    ) -> list[Path]:
+        """Writes the step as a folder of C that needs no Python: a header and a source file called
+        `name`, a self-test, an example, build files, a manifest and a README. Gives their paths.
+
+        With `threads` it takes a pool of at most the threads that it was lowered for. Donated
+        arguments are the state, a struct. `beside` gives further steps, the functions `name_KEY`
+        beside `name_train`, whose arguments that have the name and structure of the state, or of a
+        part of it, are read from it. NumPy computes each step for the self-test. Raises
+        ArgumentError for a name that is no C identifier.
+        """
+        from graphc.export.folder import write
+
+        return write(directory, name, {"train": self, **(beside or {})}, threads)
+
     def __str__(self) -> str:
         return f"{self!r}\n{self.as_text()}"
 
@@ -268,7 +288,7 @@ class Lowered(Generic[P, R]):
 
 def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
     """Raises CompilerError, which names the user's operator whose C the compiler refused."""
-    texts = c_unit.translation_units(unit, _runtime_for, _FILES * cpu.cores())
+    texts = c_unit.translation_units(unit, runtime_for, _FILES * cpu.cores())
     # A function that is not declared is an error in C11, but not for every compiler.
     strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
     units = [CUnit(text, (*flags, *strict)) for text, flags in texts]
@@ -285,13 +305,6 @@ def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
             source=error.source,
             hint="correct the text that custom_op was given",
         ) from error
-
-
-def _runtime_for(text: str) -> str:
-    """The headers and the part of the C runtime that a text uses."""
-    runtime = select(used(text))
-    missing = [line for line in _HEADERS if line not in runtime]
-    return "\n".join([*missing, runtime])
 
 
 def _kernel_info(text: c_unit.KernelText) -> KernelInfo:

@@ -84,9 +84,11 @@ class Signature:
     the structure of the tuple of arguments that are not static; `static` gives the positions and
     values of those that are. `donated` pairs positions of arguments with positions of results.
     Where there are taps, of the names `taps`, one more output holds what they measure.
+    `parameters` are the function's names of its arguments.
     """
 
     name: str
+    parameters: tuple[str, ...]
     arity: int
     in_tree: tree.TreeSpec
     arguments: tuple[Leaf, ...]
@@ -186,7 +188,8 @@ def trace(
     arguments = tuple(leaf for group in per_argument for leaf in group)
     in_tree = tree.structure(tuple(args[k] for k in dynamic))
     inputs = [new_input(leaf.path, leaf.type) for leaf in arguments]
-    for value, short in zip(inputs, _short_names(fn, arguments), strict=True):
+    parameters = _parameters(fn, len(args))
+    for value, short in zip(inputs, _short_names(parameters, arguments), strict=True):
         value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
     with capturing() as captured, tapping() as marked, _garbage_kept():
@@ -200,6 +203,7 @@ def trace(
     pairs = _donated(args, dynamic, donate, per_argument, result, results)
     signature = Signature(
         getattr(fn, "__name__", type(fn).__name__),
+        parameters,
         len(args),
         in_tree,
         arguments,
@@ -254,35 +258,40 @@ def _garbage_kept() -> Iterator[None]:
             gc.enable()
 
 
-def _short_names(fn: Callable[..., Any], arguments: Sequence[Leaf]) -> list[str]:
+def _parameters(fn: Callable[..., Any], count: int) -> tuple[str, ...]:
+    """The names of a function's positional parameters, `arg1` for one that has none."""
+    try:
+        kinds = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        kinds = {}.values()
+    names = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return (*names[:count], *[f"arg{k}" for k in range(len(names), count)])
+
+
+def _short_names(parameters: Sequence[str], arguments: Sequence[Leaf]) -> list[str]:
     """Names for printing: the shortest end of each leaf's place that no other leaf shares, as
     `w1`, or `mu_w1` beside `nu_w1`; whole arguments have their parameter's name.
     """
-    try:
-        parameters = list(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        parameters = []
-    steps = [_steps(leaf.path, parameters) for leaf in arguments]
-    names = ["_".join(s) for s in steps]
-    for length in range(max(map(len, steps), default=0), 0, -1):
-        short = ["_".join(s[-length:]) for s in steps]
+    places = [steps(leaf.path, parameters) for leaf in arguments]
+    names = ["_".join(s) for s in places]
+    for length in range(max(map(len, places), default=0), 0, -1):
+        short = ["_".join(s[-length:]) for s in places]
         names = [
             new if short.count(new) == 1 else old for new, old in zip(short, names, strict=True)
         ]
     return names
 
 
-def _steps(path: str, parameters: Sequence[str]) -> list[str]:
+def steps(path: str, parameters: Sequence[str]) -> list[str]:
     """`args[0]["layers"][2].w` as ["state", "layers2", "w"], `state` being the parameter's name."""
     first, *rest = re.findall(r"\w+", path)[1:]
-    position = int(first)
-    steps = [parameters[position] if position < len(parameters) else f"arg{position}"]
+    found = [parameters[int(first)]]
     for word in rest:
         if word.isdigit():
-            steps[-1] += word
+            found[-1] += word
         else:
-            steps.append(word)
-    return steps
+            found.append(word)
+    return found
 
 
 def _result(x: Any, path: str) -> Value:

@@ -20,14 +20,20 @@
 #define GX_X86_LEVEL 1
 #endif
 
-/* The level that processor and operating system support. Hazard: this runs before anybody knows
- * what the processor can do, so it is compiled for the baseline whatever the file's flags are, and
- * calls nothing. Features are switched off by name too: where a command line lists them one by one,
- * as zig's does, the architecture alone does not. */
+/* Stands before a function that runs before anybody knows what the processor can do: it is compiled
+ * for the baseline whatever the file's flags are. Features are switched off by name too: where a
+ * command line lists them one by one, as zig's does, the architecture alone does not. */
 #if defined(__x86_64__)
-__attribute__((unused, noinline,
-               target("arch=x86-64,no-sse3,no-avx,no-bmi,no-bmi2,no-lzcnt,no-popcnt,no-movbe")))
-static int gx_x86_level(void) {
+#define GX_BASELINE \
+  __attribute__(( \
+      target("arch=x86-64,no-sse3,no-avx,no-bmi,no-bmi2,no-lzcnt,no-popcnt,no-movbe")))
+#else
+#define GX_BASELINE
+#endif
+
+/* The level that processor and operating system support. It calls nothing. */
+#if defined(__x86_64__)
+__attribute__((unused, noinline)) GX_BASELINE static int gx_x86_level(void) {
   unsigned a, b, c, d, c1, b7 = 0, cx = 0, xcr0 = 0;
   __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0), "c"(0));
   const unsigned leaves = a;

@@ -9,10 +9,16 @@
 
 #include <stdint.h>
 
+/* The widest vectors that a program's tiles are made for. A program that is compiled for more than
+ * it was written for defines it before. */
+#ifndef GX_VECTOR_LIMIT
+#define GX_VECTOR_LIMIT 64
+#endif
+
 /* Bytes of a native vector register. */
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && GX_VECTOR_LIMIT >= 64
 #define GX_VECTOR_BYTES 64
-#elif defined(__AVX__)
+#elif defined(__AVX__) && GX_VECTOR_LIMIT >= 32
 #define GX_VECTOR_BYTES 32
 #else
 #define GX_VECTOR_BYTES 16
@@ -48,18 +54,21 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* a*b + c with one rounding. Targets without the instruction (x86-64 before FMA, and what is
  * listed nowhere here) round twice: their products agree among themselves, not with the others'. */
-#if !defined(__FMA__) && !defined(__AVX512F__) && !defined(__ARM_FEATURE_FMA)
+#if !defined(__FMA__) && GX_VECTOR_BYTES != 64 && !defined(__ARM_FEATURE_FMA)
 #define GX_VFMA_F32(a, b, c) ((a) * (b) + (c))
 #define GX_VFMA_F64(a, b, c) ((a) * (b) + (c))
 #elif defined(__clang__) && __clang_major__ >= 16
 #define GX_VFMA_F32(a, b, c) __builtin_elementwise_fma(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_elementwise_fma(a, b, c)
-#elif defined(__AVX512F__)
+#elif GX_VECTOR_BYTES == 64
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4)
-#elif defined(__FMA__)
+#elif defined(__FMA__) && GX_VECTOR_BYTES == 32
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
+#elif defined(__FMA__)
+#define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps(a, b, c)
+#define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd(a, b, c)
 #else
 #include <arm_neon.h>
 #define GX_VFMA_F32(a, b, c) vfmaq_f32(c, a, b)
@@ -123,8 +132,11 @@ typedef long long gx_i64v __attribute__((vector_size(GX_VECTOR_BYTES)));
 #endif
 
 /* Before a loop of constant length whose variables must live in registers. On targets without
- * vectors clang cannot, and says so with a warning. */
-#if !defined(__clang__)
+ * vectors clang cannot, and says so with a warning. Nor does it matter in a build
+ * without optimization, for which gcc warns. */
+#if !defined(__OPTIMIZE__)
+#define GX_UNROLL
+#elif !defined(__clang__)
 #define GX_UNROLL _Pragma("GCC unroll 64")
 #elif defined(__SSE2__) || defined(__ARM_NEON)
 #define GX_UNROLL _Pragma("clang loop unroll(full)")

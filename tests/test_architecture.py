@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "arguments",
         "compat",
         "debug",
+        "export",
         "frame",
         "functions",
         "inspect",
@@ -44,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "tree",
         "treecode",
     ),
-    ("export", "examples", "commands", "cli"),
+    ("examples", "commands", "cli"),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from graphc.errors import GraphcError
 
-__all__ = ["include_closure", "runtime_dir", "select", "used"]
+__all__ = ["include_closure", "runtime_dir", "runtime_for", "select", "used"]
+
+#: Headers of the C library that generated code may use directly.
+_HEADERS = ("#include <math.h>", "#include <stdint.h>", "#include <string.h>")
 
 _NOT_CODE = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.S)
 _IDENTIFIER = re.compile(r"\b(?:gx|GX)_\w+")
@@ -59,6 +62,13 @@ def used(text: str) -> set[str]:
     """The runtime's identifiers that occur in C text outside of comments and strings."""
     owners = _library(runtime_dir()).owners
     return {name for name in _IDENTIFIER.findall(_NOT_CODE.sub(" ", text)) if name in owners}
+
+
+def runtime_for(text: str) -> str:
+    """The headers, and exactly the part of the runtime, that the text of a program uses."""
+    runtime = select(used(text))
+    missing = [line for line in _HEADERS if line not in runtime]
+    return "\n".join([*missing, runtime])
 
 
 def include_closure(name: str) -> dict[str, str]:

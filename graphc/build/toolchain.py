@@ -27,7 +27,7 @@ BASE_FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-t
 #: A library exports only what is marked for it.
 LIBRARY_FLAGS = ("-fPIC", "-fvisibility=hidden")
 
-_WIDE_VECTORS = "-mprefer-vector-width=512"
+WIDE_VECTORS = "-mprefer-vector-width=512"
 _INSTALL = "install gcc or clang, or run: pip install 'graphc[cc]'; or set CC to a C compiler"
 
 # Families and vector instructions by the macros that tell them; the first match counts.
@@ -127,8 +127,8 @@ class Toolchain:
         # Compilers prefer 256-bit vectors even where 512-bit ones are as fast.
         if isa == "avx512":
             with suppress(CompilerError):  # one too old to know the flag does without
-                _macros(self.command, self.environment, (*flags, _WIDE_VECTORS))
-                flags = (*flags, _WIDE_VECTORS)
+                _macros(self.command, self.environment, (*flags, WIDE_VECTORS))
+                flags = (*flags, WIDE_VECTORS)
         return {"flags": flags, "isa": isa}
 
 

@@ -14,10 +14,11 @@ from graphc.schedule.program import Buffer, Memory, Program
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """A kernel of the body: its function, and what that is passed."""
+    """A kernel of the body: its function, what that is passed, and what begins the names of tables."""
 
     name: str
     arguments: Arguments
+    scope: str = ""
 
 
 #: C for the addresses of a body's inputs and outputs.
@@ -29,7 +30,7 @@ def run(
 ) -> Iterator[Stmt]:
     """The calls of a program's kernels, then its copies; `shared`: several threads run it."""
     for c in calls:
-        passed = [_address(a.buffer, a.param.dtype.c, at) for a in c.arguments.list]
+        passed = [_address(a.buffer, a.param.dtype.c, at, c.scope) for a in c.arguments.list]
         yield Do(c.name, (*passed, thread))
     for move in program.copies:
         target, source = (_address(b, "uint8_t", at) for b in (move.target, move.source))
@@ -37,10 +38,10 @@ def run(
         yield Only([copy]) if shared else copy
 
 
-def _address(buffer: Buffer, c_type: str, at: Places) -> str:
+def _address(buffer: Buffer, c_type: str, at: Places, scope: str = "") -> str:
     """C for the address of a buffer of a body."""
     if buffer.memory is Memory.TABLE:
-        return f"table{buffer.index}"
+        return f"{scope}table{buffer.index}"
     if buffer.memory in (Memory.INPUT, Memory.OUTPUT):
         return at[buffer.memory, buffer.index]
     start = address("work", index(buffer.offset))

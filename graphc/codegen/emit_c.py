@@ -47,7 +47,7 @@ def function(f: Function) -> str:
         lines.append("/* " + f.comment[0])
         lines.extend(" * " + line if line else " *" for line in f.comment[1:])
         lines[-1] += " */"
-    lines.extend(_wrapped(f"static void {f.name}(", [*map(_param, f.params), "gx_thread t"], ")"))
+    lines.extend(wrapped(f"static void {f.name}(", [*map(_param, f.params), "gx_thread t"], ")"))
     lines.append("{")
     used = list(_block(f.body, 1))
     if not any("t)" in line or "t.id" in line for line in used):
@@ -57,7 +57,13 @@ def function(f: Function) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(head: str, parts: list[str], tail: str, width: int = 98) -> list[str]:
+def comment_text(text: str) -> str:
+    """Text of a user's made safe inside a comment: printable ASCII, no comment ends or begins."""
+    safe = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in text[:200])
+    return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
+
+
+def wrapped(head: str, parts: list[str], tail: str, width: int = 98) -> list[str]:
     """`head part, part, … tail` over several lines, continued under the first part."""
     lines = []
     line = head
@@ -112,7 +118,7 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
             yield f"{pad}_Alignas(64) {dtype.c} {name}[{size}];"
         case Numbers(name, values):
             head = f"{pad}static const int64_t {name}[] = {{"
-            yield from _wrapped(head, [str(v) for v in values], "};")
+            yield from wrapped(head, [str(v) for v in values], "};")
         case Pointer(name, dtype, base, offset, readonly):
             const = "const " if readonly else ""
             yield f"{pad}{const}{dtype.c} *{name} = {address(base, offset)};"
@@ -122,7 +128,7 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
             yield f"{pad}{buffer}[{expression(offset)}] += {expression(value)};"
         case Do(name, arguments):
             texts = [a if isinstance(a, str) else expression(a) for a in arguments]
-            yield from _wrapped(f"{pad}{name}(", texts, ");")
+            yield from wrapped(f"{pad}{name}(", texts, ");")
         case Share(name, extent, grain):
             yield f"{pad}const gx_range {name} = gx_share({expression(extent)}, {grain}, t);"
         case Barrier():

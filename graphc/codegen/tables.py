@@ -1,32 +1,28 @@
-"""Constant arrays as C."""
+"""The constants that stand in the text of a program."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.codegen import emit_c
 from graphc.ir.graph import Node
-from graphc.ir.spec import Table
-from graphc.schedule.program import Memory, Program
+from graphc.schedule.program import Memory, Program, table_data
 
 
-def tables(program: Program) -> dict[str, str]:
-    """The constant arrays of a program and of those inside of it, by their names."""
+def tables(program: Program, scope: str) -> dict[str, str]:
+    """The constant tables of a program as C, by name; `scope` begins their names."""
     found = {}
     for part in program.nested():
         for value, buffer in part.buffers.items():
             if buffer.memory is Memory.TABLE:
-                found[f"table{buffer.index}"] = _table(value.node, buffer.index)
+                name = f"{scope}table{buffer.index}"
+                found[name] = _table(value.node, name)
     return found
 
 
-def _table(node: Node, index: int) -> str:
-    spec = node.op.spec(*[v.type for v in node.inputs])
-    assert isinstance(spec, Table)
+def _table(node: Node, name: str) -> str:
+    values = table_data(node)
     dtype = node.types[0].dtype
-    values = np.frombuffer(spec.data, dtype.numpy)
     words = [emit_c.literal(v, dtype) for v in values] or ["0"]
-    lines = [f"/* {node.types[0]} */", f"static const {dtype.c} table{index}[{len(words)}] = {{"]
+    lines = [f"/* {node.types[0]} */", f"static const {dtype.c} {name}[{len(words)}] = {{"]
     line = "   "
     for word in words:
         if len(line) + len(word) > 95:

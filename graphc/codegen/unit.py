@@ -23,7 +23,7 @@ from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.weight_gradient import weight_gradient_body
-from graphc.dtypes import TensorType
+from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
@@ -65,6 +65,10 @@ _EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
 )
 
 
+#: Name and text of the functions that are known, by the text under no name.
+Functions = dict[str, tuple[str, str]]
+
+
 @dataclass(slots=True)
 class KernelText:
     """A kernel as C: the function that computes it (shared by equal kernels), its call, and the
@@ -77,11 +81,12 @@ class KernelText:
     stack_bytes: int
     arguments: Arguments
     inner: list[KernelText]
+    scope: str
 
     @property
     def call(self) -> str:
         """The call in the entry of the step."""
-        passed = [pointer(a.buffer, a.param.dtype.c) for a in self.arguments.list]
+        passed = [pointer(a.buffer, a.param.dtype.c, self.scope) for a in self.arguments.list]
         return f"{self.name}({', '.join([*passed, 't'])});"
 
 
@@ -101,12 +106,15 @@ class Unit:
     header: str = ""
 
 
-def generate(program: Program) -> Unit:
+def generate(program: Program, scope: str = "", functions: Functions | None = None) -> Unit:
+    """A program in parts. In a file of several programs each has a `scope`, which begins the names
+    of its tables, and they share `functions`: a kernel that another one has is not made again.
+    """
     unit = Unit(program, [])
-    by_text: dict[str, str] = {}
+    functions = {} if functions is None else functions
     for kernel in program.kernels:
-        unit.kernels.append(_kernel(kernel, program, program.threads, by_text, unit))
-    unit.tables = tables(program)
+        unit.kernels.append(_kernel(kernel, program, program.threads, functions, unit, scope))
+    unit.tables = tables(program, scope)
     unit.entry = entry(program, [k.call for k in unit.kernels])
     unit.header = _header(program, unit)
     return unit
@@ -131,7 +139,7 @@ def body(unit: Unit) -> str:
 def interface(program: Program) -> str:
     """The C header of a step."""
     return _INTERFACE.format(
-        inputs=len(program.graph.inputs),
+        inputs=len(program.graph.inputs) + len(program.constants),
         outputs=len(program.graph.outputs),
         arena=program.plan.peak,
         threads=program.threads,
@@ -139,7 +147,7 @@ def interface(program: Program) -> str:
 
 
 def _kernel(
-    kernel: Kernel, program: Program, threads: int, by_text: dict[str, str], unit: Unit
+    kernel: Kernel, program: Program, threads: int, functions: Functions, unit: Unit, scope: str
 ) -> KernelText:
     """A kernel of a program that some threads run, and what it calls."""
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
@@ -148,10 +156,11 @@ def _kernel(
         # What one thread runs alone calls kernels that know of no other.
         inside = threads if kernel.workers(threads) > 1 else 1
         texts = [
-            [_kernel(k, own, inside, by_text, unit) for k in own.kernels] for own in kernel.programs
+            [_kernel(k, own, inside, functions, unit, scope) for k in own.kernels]
+            for own in kernel.programs
         ]
         inner = [k for part in texts for k in part]
-        calls = [[Callee(k.name, k.arguments) for k in part] for part in texts]
+        calls = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
         if isinstance(kernel, Repeat):
             body = repeat_body(kernel, arguments, calls, threads)
         else:
@@ -165,21 +174,20 @@ def _kernel(
         unit.routines[routine.name] = routine
         unit.definitions[routine.name] = _documented(routine)
     function = Function("?", [a.param for a in arguments.list], body)
-    text = emit_c.function(function)
-    name = by_text.get(text)
-    if name is None:
-        name = f"k{len(by_text):02d}_{_suffix(kernel)}"
-        by_text[text] = name
-        function.name = name
+    nameless = emit_c.function(function)
+    if nameless not in functions:
+        function.name = f"k{len(functions):02d}_{_suffix(kernel)}"
         function.comment = _comment(kernel, arguments)
-        unit.functions[name] = emit_c.function(function)
+        functions[nameless] = function.name, emit_c.function(function)
+        unit.functions[function.name] = functions[nameless][1]
+    name, text = functions[nameless]
     stack = local_bytes(body) + max((k.stack_bytes for k in inner), default=0)
-    return KernelText(kernel, name, unit.functions[name], stack, arguments, inner)
+    return KernelText(kernel, name, text, stack, arguments, inner, scope)
 
 
 def _documented(routine: Routine) -> str:
     where = f" ({routine.site})" if routine.site is not None else ""
-    return f"/* {_c_comment(routine.label + where)} */\n{routine.text}\n"
+    return f"/* {emit_c.comment_text(routine.label + where)} */\n{routine.text}\n"
 
 
 def _suffix(kernel: Kernel) -> str:
@@ -197,11 +205,11 @@ def _comment(kernel: Kernel, arguments: Arguments) -> list[str]:
         key = f"{name}{role}"
         if key not in seen:
             seen.add(key)
-            lines.append(f"  {name:3} {role} {_c_comment(str(value.type))}")
+            lines.append(f"  {name:3} {role} {emit_c.comment_text(str(value.type))}")
     sites = list(dict.fromkeys(str(n.meta.site) for n in kernel.nodes if n.meta.site))
     if sites:
         shown = ", ".join(sites[:6]) + (", …" if len(sites) > 6 else "")
-        lines.append(f"from {_c_comment(shown)}")
+        lines.append(f"from {emit_c.comment_text(shown)}")
     return lines
 
 
@@ -220,12 +228,6 @@ def _fused(kernel: Kernel) -> list[str]:
     return lines
 
 
-def _c_comment(text: str) -> str:
-    """Text of a user's made safe inside a comment: printable ASCII, no comment ends or begins."""
-    safe = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in text[:200])
-    return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", " ").replace("??", "? ?")
-
-
 def _header(program: Program, unit: Unit) -> str:
     """The comment at the head of the file: signature, counts, the arena's table."""
     graph = program.graph
@@ -233,11 +235,17 @@ def _header(program: Program, unit: Unit) -> str:
     donated = {j: i for i, j in graph.donated.items()}
     for i, value in enumerate(graph.inputs):
         label = getattr(value.node.op, "label", "")
-        lines.append(f"  in[{i}]   {_typed(value.type)}  {_c_comment(label)}")
+        lines.append(f"  in[{i}]   {_typed(value.type)}  {emit_c.comment_text(label)}")
+    for i, array in enumerate(program.constants, len(graph.inputs)):
+        lines.append(
+            f"  in[{i}]   {_typed(TensorType(array.shape, as_dtype(array.dtype)))}  a constant"
+        )
     names = graph.output_names or [""] * len(graph.outputs)
     for j, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
         where = f"written over in[{donated[j]}]" if j in donated else ""
-        lines.append(f"  out[{j}]  {_typed(value.type)}  {_c_comment(name)}  {where}".rstrip())
+        lines.append(
+            f"  out[{j}]  {_typed(value.type)}  {emit_c.comment_text(name)}  {where}".rstrip()
+        )
     naive = sum(v.type.nbytes for k in program.kernels for v in k.writes)
     lines += [
         "",

@@ -13,6 +13,7 @@ from rich.text import Text
 from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
 from graphc.commands.target import TargetArgument, load_target
 from graphc.commands.verification import verify as compare
+from graphc.export.names import Identifiers
 from graphc.ir.formats import to_networkx
 from graphc.ir.graph import Graph
 from graphc.ir.printer import graph_text
@@ -117,31 +118,26 @@ def _graph(graph: Graph) -> dict[str, Any]:
 
 def compile_(
     target: TargetArgument,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="The folder for the C file and its header.")
-    ],
-    threads: ThreadsOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the C function is called; by default NAME.", show_default=False),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of a step; with more than one it takes a pool.")
+    ] = 1,
     compile_target: CompileTarget = "native",
     json: JsonOption = False,
 ) -> None:
-    """Write a step as C: one source file and its header. Needs no C compiler."""
+    """Write a step as C with self-test, example and build files. Needs no C compiler."""
     lowered = load_target(target).lower(threads=threads, target=compile_target)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = _stem(target)
-    files = {out / f"{stem}.c": lowered.c_source, out / f"{stem}.h": lowered.c_header}
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
+    called = name or Identifiers("step").fresh(target.rpartition(":")[2])
+    paths = lowered.export(out, called, threads=threads > 1)
     if json:
-        print_json({"files": [str(path) for path in files], "kernels": len(lowered.kernels)})
+        print_json({"files": [str(path) for path in paths], "kernels": len(lowered.kernels)})
     else:
-        for path, text in files.items():
-            typer.echo(f"{path}: {len(text.splitlines())} lines")
-
-
-def _stem(target: str) -> str:
-    """A file name of the target's NAME: Python's identifiers may hold more than file names do."""
-    name = target.rpartition(":")[2]
-    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
+        for path in paths:
+            typer.echo(f"{path}: {path.stat().st_size} bytes")
 
 
 def verify(

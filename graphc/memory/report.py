@@ -69,7 +69,8 @@ class MemoryReport:
         self.state_bytes = sum(n for i, n in enumerate(sizes) if i in graph.donated)
         self.input_bytes = sum(n for i, n in enumerate(sizes[:arguments]) if i not in graph.donated)
         tables = [b.nbytes for b in program.buffers.values() if b.memory is Memory.TABLE]
-        self.const_bytes = sum(sizes[arguments:]) + sum(tables)
+        large = [array.nbytes for array in program.constants]
+        self.const_bytes = sum(sizes[arguments:]) + sum(tables) + sum(large)
         written = set(graph.donated.values())
         self.output_bytes = sum(
             v.type.nbytes for j, v in enumerate(graph.outputs) if j not in written

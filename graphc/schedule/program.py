@@ -9,8 +9,10 @@ from enum import Enum
 from functools import cached_property
 from itertools import accumulate
 
+import numpy as np
+
 from graphc.ir.graph import Graph, Node, Value
-from graphc.ir.spec import Strided
+from graphc.ir.spec import Strided, Table
 from graphc.schedule import arena, order
 from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import Kernel
@@ -20,6 +22,8 @@ from graphc.schedule.storage import Role, Storage
 
 #: Every buffer begins at a multiple of this many bytes.
 ALIGNMENT = 64
+#: Bytes of the largest constant that stands in the text of a program.
+LARGEST_TABLE = 4096
 #: The part of the written order's arena that another order may take to be preferred.
 _WORTH = 0.98
 
@@ -34,8 +38,9 @@ class Memory(Enum):
 
 @dataclass(eq=False)
 class Buffer:
-    """Memory that holds one value after another. `index` numbers inputs, outputs and tables;
-    the lifetime [first, last) in steps matters for the arena.
+    """Memory that holds one value after another. `index` numbers inputs, outputs and tables; large
+    constants are inputs that follow the graph's. The lifetime [first, last) in steps matters for
+    the arena.
     """
 
     memory: Memory
@@ -59,13 +64,17 @@ class CopyBack:
 
 @dataclass(eq=False)
 class Program:
-    """Kernels in order; `buffers` of all roots, `workspaces` of kernels; the planned arena."""
+    """Kernels in order; `buffers` of all roots, `workspaces` of kernels; the planned arena.
+
+    `constants` are the inputs that follow the graph's: what is too large for the text.
+    """
 
     graph: Graph
     kernels: list[Kernel]
     buffers: dict[Value, Buffer]
     workspaces: dict[Kernel, Buffer]
     copies: list[CopyBack]
+    constants: list[np.ndarray]
     threads: int
     plan: arena.ArenaPlan
 
@@ -102,10 +111,14 @@ def schedule(graph: Graph, isa: str, threads: int) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count. Of the
     orders the written one is taken unless another needs a smaller arena by more than a little.
     """
-    program = _planned(graph, order.written(graph), {}, isa, threads, itertools.count())
+
+    def planned(nodes: Sequence[Node]) -> Program:
+        return _planned(graph, nodes, {}, isa, threads, itertools.count(), outermost=True)
+
+    program = planned(order.written(graph))
     later = order.late(graph, Storage(graph, choose_layouts(graph)))
     if later is not None:
-        other = _planned(graph, later, {}, isa, threads, itertools.count())
+        other = planned(later)
         if other.plan.peak < _WORTH * program.plan.peak:
             return other
     return program
@@ -118,9 +131,11 @@ def _planned(
     isa: str,
     threads: int,
     tables: Iterator[int],
+    outermost: bool = False,
 ) -> Program:
     """The program of a graph, its nodes in this order, or of a body whose inputs lie as `given`
-    says; `tables` numbers the constant tables of the whole step.
+    says; `tables` numbers the constant tables of the whole step. Only the step itself has inputs
+    for large constants.
     """
     storage = Storage(graph, choose_layouts(graph), given)
     kernels = make_kernels(graph, storage, fuse(graph, storage, nodes), isa)
@@ -130,7 +145,7 @@ def _planned(
         )
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
-    assignment = _Assignment(graph, storage, kernels, tables)
+    assignment = _Assignment(graph, storage, kernels, tables, outermost)
     workspaces = {}
     for step, kernel in enumerate(kernels):
         size = kernel.workspace.total(kernel.workers(threads))
@@ -140,7 +155,15 @@ def _planned(
     plan = arena.plan([arena.Lifetime(b.nbytes, b.first, b.last) for b in placed], ALIGNMENT)
     for buffer, offset in zip(placed, plan.offsets, strict=True):
         buffer.offset = offset
-    return Program(graph, kernels, assignment.buffers, workspaces, assignment.copies, threads, plan)
+    buffers, copies, constants = assignment.buffers, assignment.copies, assignment.constants
+    return Program(graph, kernels, buffers, workspaces, copies, constants, threads, plan)
+
+
+def table_data(node: Node) -> np.ndarray:
+    """The array, of one axis, that a constant node stands for."""
+    spec = node.op.spec(*[v.type for v in node.inputs])
+    assert isinstance(spec, Table)
+    return np.frombuffer(spec.data, node.types[0].dtype.numpy)
 
 
 def _in_arena(*groups) -> list[Buffer]:
@@ -152,12 +175,18 @@ class _Assignment:
     """Gives every root a buffer; a value may take over the memory of one that ends with it."""
 
     def __init__(
-        self, graph: Graph, storage: Storage, kernels: Sequence[Kernel], tables: Iterator[int]
+        self,
+        graph: Graph,
+        storage: Storage,
+        kernels: Sequence[Kernel],
+        tables: Iterator[int],
+        outermost: bool,
     ):
         self.graph = graph
         self.kernels = kernels
         self.buffers: dict[Value, Buffer] = {}
         self.copies: list[CopyBack] = []
+        self.constants: list[np.ndarray] = []
         self.last_read: dict[Value, int] = {}
         for step, kernel in enumerate(kernels):
             for root in kernel.reads:
@@ -168,8 +197,15 @@ class _Assignment:
             self.buffers[value] = Buffer(Memory.INPUT, i, value.type.nbytes, [value])
         for node in graph.nodes:
             value = node.outputs[0]
-            if storage.role[node] is Role.GIVEN and value not in self.buffers:
-                self.buffers[value] = Buffer(Memory.TABLE, next(tables), value.type.nbytes, [value])
+            if storage.role[node] is not Role.GIVEN or value in self.buffers:
+                continue
+            size = value.type.nbytes
+            if size > LARGEST_TABLE and outermost:
+                place = len(graph.inputs) + len(self.constants)
+                self.buffers[value] = Buffer(Memory.INPUT, place, size, [value])
+                self.constants.append(table_data(node).reshape(value.type.shape))
+            else:
+                self.buffers[value] = Buffer(Memory.TABLE, next(tables), size, [value])
         for step, kernel in enumerate(kernels):
             for value in kernel.reads:
                 if value.type.size == 0:

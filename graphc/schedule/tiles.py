@@ -95,8 +95,8 @@ def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1)
     """Rows (a multiple of `step`) and columns of the register tile for products of k terms. It is
     no wider than the product, but has at least one vector.
     """
-    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
-    lanes = max(1, vector_bytes // dtype.itemsize)
+    registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
+    lanes = max(1, vector_bytes(isa) // dtype.itemsize)
     m, n = max(m, 1), max(n, 1)
     best, chosen = math.inf, (1, 1)
     for vectors in range(1, 6):
@@ -113,9 +113,14 @@ def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1)
 
 def attention_tile(isa: str, dtype: DType) -> tuple[int, int]:
     """Rows and columns of the register tile of attention: both divide a tile of scores."""
-    vector_bytes, registers = _VECTORS.get(isa, _VECTORS["generic"])
-    lanes = max(1, vector_bytes // dtype.itemsize)
+    registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
+    lanes = max(1, vector_bytes(isa) // dtype.itemsize)
     return (8 if registers >= 32 else 4), 2 * lanes
+
+
+def vector_bytes(isa: str) -> int:
+    """The widest vectors that tiles for an instruction set are made of."""
+    return _VECTORS.get(isa, _VECTORS["generic"])[0]
 
 
 def round_up(n: int, multiple: int) -> int:

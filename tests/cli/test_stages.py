@@ -68,18 +68,18 @@ def test_inspect_writes_html(graphc: Command, model: Path, tmp_path: Path) -> No
 def test_compile_writes_c_that_a_compiler_accepts(
     graphc: Command, model: Path, tmp_path: Path
 ) -> None:
-    run = graphc("compile", f"{model}:step", "-o", tmp_path / "out", "--threads", 1, "--json")
+    run = graphc("compile", f"{model}:step", "-o", tmp_path / "out", "--json")
     assert run.status == 0
-    source, header = map(Path, json.loads(run.out)["files"])
-    assert (source.name, header.name) == ("step.c", "step.h")
-    assert (
-        "int graphc_step(" in source.read_text() and "GRAPHC_STEP_ARENA_BYTES" in header.read_text()
-    )
+    files = {path.name: path for path in map(Path, json.loads(run.out)["files"])}
+    assert {"step.c", "step.h", "selftest.c", "Makefile", "manifest.json"} <= files.keys()
     from graphc.build.toolchain import find
 
-    use = tmp_path / "out" / "use.c"
-    use.write_text('#include "step.h"\nint main(void) { return GRAPHC_STEP_INPUTS != 3; }\n')
-    find().compile({source: (), use: ()}, tmp_path / "step.so", find().flags("native"))
+    flags = find().flags("native")
+    sources = {files["step.c"]: (), files["selftest.c"]: ()}
+    find().compile(sources, tmp_path / "selftest", flags, shared=False)
+    subprocess.run([tmp_path / "selftest"], check=True)
+    other = graphc("compile", f"{model}:step", "-o", tmp_path / "out", "--name", "a b")
+    assert other.status == 1 and "identifier" in other.err
 
 
 def test_verify_agrees(graphc: Command, model: Path) -> None:
