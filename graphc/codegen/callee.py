@@ -14,7 +14,7 @@ from graphc.schedule.program import Buffer, Memory, Program
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """A kernel of the body: its function, what that is passed, and what begins the names of tables."""
+    """A kernel of the body: its function, what that is passed, what begins names of tables."""
 
     name: str
     arguments: Arguments
