@@ -309,9 +309,9 @@ def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
 
 def _kernel_info(text: c_unit.KernelText) -> KernelInfo:
     kernel = text.kernel
-    sites = dict.fromkeys(str(n.meta.site) for n in kernel.nodes if n.meta.site is not None)
+    sites = dict.fromkeys(str(n.meta.site) for n in kernel.computed if n.meta.site is not None)
     return KernelInfo(
-        text.name, tuple(kernel.nodes), tuple(sites), kernel.flops, kernel.bytes, text.text
+        text.name, tuple(kernel.computed), tuple(sites), kernel.flops, kernel.bytes, text.text
     )
 
 

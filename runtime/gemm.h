@@ -85,7 +85,8 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  *
  * The second sums `runs` such sums, of k terms each: run j reads a from a + at[j], and b goes on
  * where run j - 1 ended. A chain is as many whole runs as have no more than GX_CHAIN terms; longer
- * runs are chains of their own, restarted every GX_CHAIN terms.
+ * runs are chains of their own, restarted every GX_CHAIN terms. Its loop over runs has one exit: with
+ * two, gcc 12 stores the vectors of b to memory at every term.
  *
  * The third is the first for a tile whose rows are tile_row elements apart instead of NR. */
 #define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
@@ -119,16 +120,15 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
     do { \
       GX_TILE_BEGIN(V, MR) \
       int64_t room = GX_CHAIN; \
-      while (run < runs && (room == GX_CHAIN || k <= room)) { \
+      for (int more = run < runs; more; more = done == 0 && run < runs && k <= room) { \
         const int64_t end = k - done < room ? k : done + room; \
         const T *left = a + at[run] + done * a_step; \
         room -= end - done; \
         for (; done < end; done++, left += a_step, b += b_step) { \
           GX_TILE_TERM(T, V, FMA, MR, left) \
         } \
-        if (done < k) break; \
-        done = 0; \
-        run++; \
+        run += done == k; \
+        done = done == k ? 0 : done; \
       } \
       GX_TILE_END(T, V, ADD, MR) \
     } while (run < runs); \

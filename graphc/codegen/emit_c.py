@@ -231,9 +231,8 @@ def _binary(e: Binary, outer: int) -> str:
 
 def _side(e: Expr, op: str, strength: int) -> str:
     text = _print(e, strength)
-    mixed = isinstance(e, Binary) and e.op != op and (op in _LOGICAL and e.op in _LOGICAL)
-    if mixed and not text.startswith("("):
-        return f"({text})"
+    if isinstance(e, Binary) and e.op != op and op in _LOGICAL and e.op in _LOGICAL:
+        return text if _PRECEDENCE[e.op] < strength else f"({text})"
     return text
 
 

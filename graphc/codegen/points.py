@@ -240,14 +240,16 @@ class Points:
     def expression(self, node: Node) -> Expr:
         spec = self.storage.spec[node]
         if isinstance(spec, Scalar):
-            values = [self.operand(node, v) for v in node.inputs]
-            expr = spec.body(*values)
-            if isinstance(expr, Select):
-                # Both sides are there to be read: a load under a condition would not vectorize.
-                expr = spec.body(*[self.bind(v, "c", self.depth) for v in values])
-            return expr
+            return self.scalar(spec, [self.operand(node, v) for v in node.inputs])
         assert isinstance(spec, Pointwise)
         return spec.body(self.here(node), lambda k, i: self.read(node.inputs[k], i))
+
+    def scalar(self, spec: Scalar, values: Sequence[Expr]) -> Expr:
+        expr = spec.body(*values)
+        if isinstance(expr, Select):
+            # Both sides are there to be read: a load under a condition would not vectorize.
+            expr = spec.body(*[self.bind(v, "c", self.depth) for v in values])
+        return expr
 
     def here(self, node: Node) -> Index:
         """The current point in a member's own coordinates."""
@@ -322,13 +324,13 @@ class Points:
     def free(self, value: Value, at: Index) -> Expr:
         """Element `at` of a value that is computed wherever it is read."""
         node = value.node
-        if self.storage.role[node] is not Role.FREE:
+        if self.storage.role[node] not in (Role.FREE, Role.REBUILT):
             return self.read(value, at)
         spec: Spec = self.storage.spec[node]
         if isinstance(spec, View):
             return self.free(node.inputs[0], spec.index(at))
         if isinstance(spec, Scalar):
-            return spec.body(*[self.free(v, at) for v in node.inputs])
+            return self.scalar(spec, [self.free(v, at) for v in node.inputs])
         assert isinstance(spec, Pointwise)
         return spec.body(at, lambda k, i: self.free(node.inputs[k], i))
 

@@ -63,9 +63,18 @@ def _nest(kernel: Single, arguments: Arguments, spec: Nest) -> list[Stmt]:
         result = node.outputs[k]
         return Store(points.arrays[result], flat(result.shape, at), value)
 
-    io = NestIO(
-        unit, lambda k, i: points.read(node.inputs[k], i), write, tuple(scratch), names.fresh
-    )
+    def read(k: int, at: Index) -> Expr:
+        return points.read(node.inputs[k], at)
+
+    def fetch(at: Index) -> tuple[list[Stmt], Expr]:
+        assert spec.streams is not None
+        before: list[Stmt] = []
+        points.enter(before)
+        element = read(spec.streams, at)
+        points.leave()
+        return before, element
+
+    io = NestIO(unit, read, write, fetch, tuple(scratch), names.fresh)
     inner.extend(spec.body(io))
     points.leave()
     return body

@@ -206,7 +206,7 @@ def _comment(kernel: Kernel, arguments: Arguments) -> list[str]:
         if key not in seen:
             seen.add(key)
             lines.append(f"  {name:3} {role} {emit_c.comment_text(str(value.type))}")
-    sites = list(dict.fromkeys(str(n.meta.site) for n in kernel.nodes if n.meta.site))
+    sites = list(dict.fromkeys(str(n.meta.site) for n in kernel.computed if n.meta.site))
     if sites:
         shown = ", ".join(sites[:6]) + (", …" if len(sites) > 6 else "")
         lines.append(f"from {emit_c.comment_text(shown)}")
@@ -216,7 +216,7 @@ def _comment(kernel: Kernel, arguments: Arguments) -> list[str]:
 def _fused(kernel: Kernel) -> list[str]:
     """The operators of a kernel, with repeats counted, a line of at most 90 characters each."""
     counts: dict[str, int] = {}
-    for node in kernel.nodes:
+    for node in kernel.computed:
         counts[node.op.name] = counts.get(node.op.name, 0) + 1
     words = [n if c == 1 else f"{c} {n}" for n, c in counts.items()]
     lines = [""]

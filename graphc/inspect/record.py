@@ -72,8 +72,8 @@ def _kernels(
                 "function": functions[step.texts[k][0]],
                 "phase": phase[k].value,
                 "mate": mate[k],
-                "nodes": [nodes.number(n) for n in kernel.nodes],
-                "operators": [n.op.name for n in kernel.nodes],
+                "nodes": [nodes.number(n) for n in kernel.computed],
+                "operators": [n.op.name for n in kernel.computed],
                 "formulas": formulas(kernel, nodes.value_name),
                 "reads": [[nodes.value_name(v), str(v.type)] for v in kernel.reads],
                 "writes": [[nodes.value_name(v), str(v.type)] for v in kernel.writes],
@@ -81,8 +81,8 @@ def _kernels(
                 "bytes": kernel.bytes,
                 "workspace": 0 if work is None else work.nbytes,
                 "threads": kernel.workers(program.threads),
-                "lines": sources.own_places(kernel.nodes),
-                "calls": sources.places(kernel.nodes),
+                "lines": sources.own_places(kernel.computed),
+                "calls": sources.places(kernel.computed),
                 "time": None if step.profile is None else step.profile.rows[k].record(),
             }
         )
@@ -93,7 +93,7 @@ def _summary(step: Step, kernels: Sequence[dict[str, Any]]) -> dict[str, Any]:
     flops = {phase.value: 0 for phase in Phase}
     phase_of = phases(step.program.graph)
     for kernel in step.program.kernels:
-        for node in kernel.nodes:
+        for node in kernel.computed:
             flops[phase_of[node].value] += node.op.flops(*[v.type for v in node.inputs])
     limits = None if step.profile is None else step.profile.limits
     return {

@@ -185,12 +185,15 @@ class Nest(Spec):
     """A loop nest of the operator's own: `body(io)` gives the statements for one unit of
     `parallel` independent units of work, unit number `io.unit`. `scratch` lists the working arrays
     that each thread needs, by dtype and number of elements; they hold nothing when a unit begins.
+    Of the operand `streams` every element is fetched about once (`io.fetch`): it need not lie in
+    memory, elementwise work in front of it is done there.
     """
 
     parallel: int
     body: Callable[[NestIO], Sequence[Stmt]]
     cost: int = 1
     scratch: tuple[tuple[DType, int], ...] = ()
+    streams: int | None = None
 
     @property
     def scratch_offsets(self) -> tuple[int, ...]:
@@ -229,6 +232,7 @@ class Convolve(Spec):
 @dataclass(slots=True)
 class NestIO:
     """What a `Nest` body reads and writes: `read(k, index)`, `write(k, index, value) -> Stmt`,
+    `fetch(index)`, an element of the operand that it streams with statements that stand before it,
     the number of the unit, the names of the working arrays (typed pointers) and a maker of fresh
     names.
     """
@@ -236,6 +240,7 @@ class NestIO:
     unit: Expr
     read: Reader
     write: Callable[[int, Index, Expr], Stmt]
+    fetch: Callable[[Index], tuple[list[Stmt], Expr]]
     scratch: tuple[str, ...]
     fresh: Callable[[str], str]
 

@@ -53,3 +53,9 @@ def needed(outputs: Sequence[Value], given: Mapping[Value, object]) -> list[Node
             found.add(node)
             stack.extend([v for v in node.inputs if v not in given])
     return [n for n in toposort(outputs) if n in found]
+
+
+def repeated(meta: Meta) -> Meta:
+    """The origin of a copy of a node that is computed once more."""
+    clone = meta.clone + 1
+    return Meta(meta.site, meta.rule, meta.name, clone, meta.region, meta.gradient_of)

@@ -10,7 +10,7 @@ from graphc.ir.expr import INDEX, Expr, call, compare, index
 from graphc.ir.loops import For, If, Let, Stmt
 from graphc.ir.site import located
 from graphc.ir.spec import Index, NestIO
-from graphc.ops.nests import ZERO, counter
+from graphc.ops.nests import ZERO, counter, over
 
 Body = Callable[[Index, Index], list[Stmt]]
 
@@ -51,6 +51,12 @@ class Geometry:
                 extents, self.kernel, self.strides, self.padding, self.dilation, strict=True
             )
         )
+
+    def taps(self, io: NestIO, o: Index, body: Body) -> list[Stmt]:
+        """Loops over the taps k of window o, at i, where there is no padding: `body(k, i)`."""
+        k = tuple(counter(io) for _ in o)
+        i = [a * s + t * e for a, s, t, e in zip(o, self.strides, k, self.dilation, strict=True)]
+        return over(k, self.kernel, body(k, tuple(i)))
 
     def owners(self, io: NestIO, i: Index, extents: Sequence[int], body: Body) -> list[Stmt]:
         """Loops over the windows o of which a tap k lies at i: `body(k, o)`."""

@@ -42,6 +42,12 @@ def over(counters: Sequence[Var], extents: Sequence[int], body: list[Stmt]) -> l
     return body
 
 
+def filled(io: NestIO, array: str, count: int, value: Expr) -> Stmt:
+    """The first elements of a working array set to a value."""
+    c = counter(io, "c")
+    return For(c, ZERO, index(count), [Store(array, c, value)])
+
+
 class Sums:
     """A working array of sums."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy as np
 from graphc import ops
 from graphc.dtypes import ALL, TensorType, bool_, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.expr import Expr, Load, call, const, index
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.loops import For, Stmt, Store
 from graphc.ir.site import located
-from graphc.ir.spec import Expand
+from graphc.ir.spec import Expand, Index, Nest, NestIO, unravel
 from graphc.ops.geometry import Geometry
+from graphc.ops.nests import ZERO, counter, filled, over
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
-from graphc.ops.windows import fold, windows
+from graphc.ops.windows import fold, padded, windows
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -54,8 +57,44 @@ class MaxPool(Op):
     def flops(self, x: TensorType) -> int:
         return self.infer(x)[0].size * math.prod(self.kernel) if x.dtype.is_float else 0
 
-    def spec(self, x: TensorType) -> Expand:
-        return Expand(lambda v: (ops.max(self._windows(v), self._taps),))
+    def spec(self, x: TensorType) -> Nest | Expand:
+        if any(pair != (0, 0) for pair in self.padding):
+            inner = MaxPool(self.kernel, self.strides, ((0, 0),) * len(self.kernel))
+            return Expand(lambda v: (apply(inner, self.padded(v))[0],))
+        y, width = self.infer(x)[0].shape, x.shape[-1]
+
+        def body(io: NestIO) -> list[Stmt]:
+            image, first = unravel(io.unit, y[:2])
+            best = io.scratch[0]
+
+            def window(o: Index) -> list[Stmt]:
+                def larger(k: Index, i: Index) -> list[Stmt]:
+                    c = counter(io, "c")
+                    before, new = io.fetch((image, *i, c))
+                    held = Load(x.dtype, best, c)
+                    larger = call(f"gx_maximum_{x.dtype.suffix}", x.dtype, held, new)
+                    return [For(c, ZERO, index(width), [*before, Store(best, c, larger)])]
+
+                c = counter(io, "c")
+                leave = io.write(0, (image, *o, c), Load(x.dtype, best, c))
+                return [
+                    filled(io, best, width, const(_lowest(x.dtype.numpy), x.dtype)),
+                    *self.geometry.taps(io, o, larger),
+                    For(c, ZERO, index(width), [leave]),
+                ]
+
+            return each_window(io, first, y, window)
+
+        cost = 2 * math.prod(self.kernel) * math.prod(y[2:])
+        return Nest(math.prod(y[:2]) if math.prod(y) else 0, body, cost, ((x.dtype, width),), 0)
+
+    @property
+    def geometry(self) -> Geometry:
+        d = len(self.kernel)
+        return Geometry(self.kernel, self.strides, ((0, 0),) * d, (1,) * d)
+
+    def padded(self, x: Value) -> Value:
+        return padded(x, self.padding, ops.constant(_lowest(x.dtype.numpy)))
 
     @property
     def _taps(self) -> tuple[int, ...]:
@@ -72,10 +111,10 @@ class MaxPool(Op):
         kept = tuple(a for a in range(len(shape)) if a not in self._taps)
         return ops.broadcast(value, shape, kept)
 
-    def _chosen(self, node: Node) -> Value:
-        """Whether a tap of a window is its result: bool[n, o…, k…, c]."""
-        every = self._windows(node.inputs[0])
-        best = self._spread(node.outputs[0], every.shape)
+    def chosen(self, x: Value, y: Value) -> Value:
+        """Whether a tap of a window of x is its result in y: bool[n, o…, k…, c]."""
+        every = self._windows(x)
+        best = self._spread(y, every.shape)
         taps = math.prod(self.kernel)
         number = ops.reshape(ops.iota((taps,), 0, int32), self.kernel)
         number = ops.broadcast(number, every.shape, self._taps)
@@ -84,17 +123,16 @@ class MaxPool(Op):
         return ops.equal(number, self._spread(first, every.shape))
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
-        chosen = self._chosen(node)
-        spread = self._spread(g, chosen.shape)
-        given = ops.where(chosen, spread, ops.zeros_like(spread))
-        return (fold(given, node.inputs[0].shape[1:-1], self.strides, self.padding),)
+        x = node.inputs[0]
+        given = ops.max_pool_grad(self.padded(x), g, self.kernel, self.strides)
+        return (fold(given, x.shape[1:-1], self.strides, self.padding),)
 
     def jvp(self, node: Node, t: Value | None) -> Sequence[Value | None]:
         if t is None:
             return (None,)
         zero = ops.constant(0, t.dtype)
         every = windows(t, self.kernel, self.strides, self.padding, zero)
-        moved = ops.where(self._chosen(node), every, ops.zeros_like(every))
+        moved = ops.where(self.chosen(*node.inputs, *node.outputs), every, ops.zeros_like(every))
         return (ops.sum(moved, self._taps),)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
@@ -127,6 +165,14 @@ class MaxPool(Op):
         yield refuses(op, DTypeError, "a numeric dtype", ((1, 4, 3), bool_))
         wide = cls((2,), (2,), ((2, 0),))
         yield refuses(wide, ShapeError, "smaller than the window", ((1, 4, 3), float32))
+
+
+def each_window(
+    io: NestIO, first: Expr, y: tuple[int, ...], body: Callable[[Index], list[Stmt]]
+) -> list[Stmt]:
+    """The body for every window whose place along the first axis is given; y[n, o…, c]."""
+    rest = [counter(io, "o") for _ in y[2:-1]]
+    return over(rest, y[2:-1], body((first, *rest)))
 
 
 def _lowest(dtype: np.dtype) -> np.ndarray:

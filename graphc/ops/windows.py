@@ -200,6 +200,15 @@ class Fold(Linear):
         yield refuses(op, DTypeError, "required float", ((1, 2, 2, 1), int32))
 
 
+def padded(x: Value, padding: tuple[tuple[int, int], ...], fill: Value) -> Value:
+    """x[n, i…, c] with `fill`, a scalar, before and after each spatial axis."""
+    extents = tuple(n + b + a for n, (b, a) in zip(x.shape[1:-1], padding, strict=True))
+    if extents == x.shape[1:-1]:
+        return x
+    starts = (0, *(before for before, _ in padding), 0)
+    return ops.pad(x, fill, (x.shape[0], *extents, x.shape[-1]), starts)
+
+
 def windows(
     x: Value,
     kernel: tuple[int, ...],
@@ -210,16 +219,13 @@ def windows(
     """All windows [n, o…, k…, c] of x[n, i…, c] with `fill`, a scalar, around it. Windows that do
     not overlap are only another shape of x.
     """
-    padded = tuple(n + b + a for n, (b, a) in zip(x.shape[1:-1], padding, strict=True))
-    if padded != x.shape[1:-1]:
-        starts = (0, *(before for before, _ in padding), 0)
-        x = ops.pad(x, fill, (x.shape[0], *padded, x.shape[-1]), starts)
+    x = padded(x, padding, fill)
     d = len(kernel)
     if kernel != strides:
         return apply(Windows(kernel, strides, (1,) * d), x)[0]
-    counts = tuple(n // k for n, k in zip(padded, kernel, strict=True))
+    counts = tuple(n // k for n, k in zip(x.shape[1:-1], kernel, strict=True))
     used = tuple(count * k for count, k in zip(counts, kernel, strict=True))
-    if used != padded:
+    if used != x.shape[1:-1]:
         lengths = (x.shape[0], *used, x.shape[-1])
         x = ops.slice(x, (0,) * len(lengths), lengths, (1,) * len(lengths))
     split = [m for pair in zip(counts, kernel, strict=True) for m in pair]
@@ -234,27 +240,20 @@ def fold(
     padding: tuple[tuple[int, int], ...],
 ) -> Value:
     """The transpose of `windows`: x[n, i…, c] of some extents, in which every element is the sum of
-    what its windows hold at its place.
+    what its windows, every[n, o1, k1, o2, k2, …, c], hold at its place.
     """
     d = len(extents)
-    n, c, kernel, counts = (
-        every.shape[0],
-        every.shape[-1],
-        every.shape[1 + d : -1],
-        every.shape[1 : 1 + d],
-    )
-    padded = tuple(m + b + a for m, (b, a) in zip(extents, padding, strict=True))
+    n, c, kernel = every.shape[0], every.shape[-1], every.shape[2:-1:2]
+    outer = tuple(m + b + a for m, (b, a) in zip(extents, padding, strict=True))
     if kernel != strides:
-        x = apply(Fold(padded, strides, (1,) * d), every)[0]
+        x = ops.permute(every, (0, *range(1, 2 * d, 2), *range(2, 2 * d + 1, 2), 1 + 2 * d))
+        x = apply(Fold(outer, strides, (1,) * d), x)[0]
     else:
-        used = tuple(count * k for count, k in zip(counts, kernel, strict=True))
-        between = [
-            a for pair in zip(range(1, 1 + d), range(1 + d, 1 + 2 * d), strict=True) for a in pair
-        ]
-        x = ops.reshape(ops.permute(every, (0, *between, 1 + 2 * d)), (n, *used, c))
-        if used != padded:
-            x = ops.unslice(x, (n, *padded, c), (0,) * (2 + d), (1,) * (2 + d))
-    if padded == extents:
+        used = tuple(o * k for o, k in zip(every.shape[1:-1:2], kernel, strict=True))
+        x = ops.reshape(every, (n, *used, c))
+        if used != outer:
+            x = ops.unslice(x, (n, *outer, c), (0,) * (2 + d), (1,) * (2 + d))
+    if outer == extents:
         return x
     starts = (0, *(before for before, _ in padding), 0)
     return ops.slice(x, starts, (n, *extents, c), (1,) * (2 + d))

@@ -36,7 +36,7 @@ CHAIN_TERMS = 256
 #: Parts into which the images of a weight gradient are divided at most, and bytes of all parts'
 #: sums: laws of shape alone.
 IMAGE_PARTS = 16
-PART_BYTES = 1 << 22
+PART_BYTES = 1 << 21
 
 
 class Convolution(PointKernel):
@@ -273,8 +273,10 @@ class WeightGradient(Convolution):
     @cached_property
     def parts(self) -> int:
         """Parts of the images whose sums are added in order."""
-        images, size = self.types["x"].shape[0], max(1, self.types["w"].nbytes)
-        return max(1, min(images, IMAGE_PARTS, PART_BYTES // size))
+        parts = IMAGE_PARTS
+        while parts > 1 and parts * self.types["w"].nbytes > PART_BYTES:
+            parts //= 2
+        return max(1, min(self.types["x"].shape[0], parts))
 
     @property
     def part(self) -> int:

@@ -178,8 +178,7 @@ class _Fusion:
         return [root for root in self._roots(node) if root.node in self.of]
 
     def _roots(self, node: Node) -> list[Value]:
-        places = self.storage.places
-        return [places[v].root for v in node.inputs if v in places]
+        return self.storage.roots(node)
 
     def _latest(self, node: Node, others: Sequence[Node] = ()) -> Group | None:
         """The last of the groups of what a node (and some others) reads. What the backward pass

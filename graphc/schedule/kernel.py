@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Reduce, Scalar, Strided
 from graphc.schedule.group import Group, Level
-from graphc.schedule.storage import Place, Storage
+from graphc.schedule.storage import Place, Role, Storage
 
 if TYPE_CHECKING:
     from graphc.schedule.program import Program
@@ -63,6 +63,18 @@ class Kernel:
     def nodes(self) -> list[Node]:
         return self.group.members
 
+    @cached_property
+    def computed(self) -> list[Node]:
+        """All nodes that it computes: those in front of what it copies, then its members."""
+        found: set[Node] = set()
+        stack = [v.node for n in self.nodes for v in n.inputs]
+        while stack:
+            node = stack.pop()
+            if self.storage.role[node] is Role.REBUILT and node not in found:
+                found.add(node)
+                stack.extend(v.node for v in node.inputs)
+        return [*sorted(found, key=lambda n: n.serial), *self.nodes]
+
     @property
     def workspace(self) -> Workspace:
         return Workspace()
@@ -78,7 +90,7 @@ class Kernel:
 
     @property
     def flops(self) -> int:
-        return sum(n.op.flops(*[v.type for v in n.inputs]) for n in self.nodes)
+        return sum(n.op.flops(*[v.type for v in n.inputs]) for n in self.computed)
 
     @property
     def bytes(self) -> int:
@@ -208,8 +220,3 @@ def one_stride(strides: Sequence[int], dims: Sequence[int]) -> int | None:
         if strides[a] != strides[b] * dims[b]:
             return None
     return strides[moving[-1]] if moving else 0
-
-
-def roots_read(node: Node, storage: Storage) -> list[Value]:
-    """The roots in memory that a node reads, through free values too."""
-    return [storage.places[v].root for v in node.inputs if v in storage.places]

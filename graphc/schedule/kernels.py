@@ -10,7 +10,7 @@ from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.group import Group, Kind
-from graphc.schedule.kernel import Kernel, roots_read
+from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
 from graphc.schedule.repeat import Repeat
@@ -39,7 +39,7 @@ def make_kernels(graph: Graph, storage: Storage, groups: Sequence[Group], isa: s
         kernel = _KERNELS[group.kind](group, storage, isa)
         reads: dict[Value, None] = {}
         for node in group.members:
-            for root in roots_read(node, storage):
+            for root in storage.roots(node):
                 if root.node not in group.level:
                     reads[root] = None
         kernel.reads = list(reads)

@@ -109,4 +109,4 @@ def _held(
 
 
 def _roots(node: Node, storage: Storage) -> set[Value]:
-    return {storage.places[v].root for v in node.inputs if v in storage.places}
+    return set(storage.roots(node))

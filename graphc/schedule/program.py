@@ -18,6 +18,7 @@ from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.kernels import make_kernels
 from graphc.schedule.layouts import choose_layouts
+from graphc.schedule.prologues import prologues
 from graphc.schedule.storage import Role, Storage
 
 #: Every buffer begins at a multiple of this many bytes.
@@ -111,6 +112,7 @@ def schedule(graph: Graph, isa: str, threads: int) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count. Of the
     orders the written one is taken unless another needs a smaller arena by more than a little.
     """
+    graph = prologues(graph)
 
     def planned(nodes: Sequence[Node]) -> Program:
         return _planned(graph, nodes, {}, isa, threads, itertools.count(), outermost=True)

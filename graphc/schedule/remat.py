@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from graphc.autodiff import cut
 from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, is_pure, spec_of, work
-from graphc.ir.graph import Graph, Input, Meta, Node, Value
+from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import View
+from graphc.ir.structure import repeated
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,7 @@ def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
         if node in forward:
             continue
         for old in _missing(node, again, clones):
-            meta = Meta(
-                old.meta.site,
-                old.meta.rule,
-                old.meta.name,
-                old.meta.clone + 1,
-                old.meta.region,
-                old.meta.gradient_of,
-            )
-            clone = Node(old.op, tuple(map(current, old.inputs)), old.types, meta)
+            clone = Node(old.op, tuple(map(current, old.inputs)), old.types, repeated(old.meta))
             clones.update(zip(old.outputs, clone.outputs, strict=True))
         rebuilt = node.with_inputs(tuple(map(current, node.inputs)))
         new.update(zip(node.outputs, rebuilt.outputs, strict=True))

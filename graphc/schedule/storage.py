@@ -22,6 +22,7 @@ from graphc.ir.spec import (
     View,
     row_major,
 )
+from graphc.schedule.prologues import rebuilt
 
 
 class Role(Enum):
@@ -29,6 +30,8 @@ class Role(Enum):
     GIVEN = auto()
     #: A function of position and literals alone: computed again wherever it is read.
     FREE = auto()
+    #: Elementwise, in front of an array that a kernel copies: computed while it is copied.
+    REBUILT = auto()
     #: Read through, at no cost.
     VIEW = auto()
     #: Computed by a kernel.
@@ -69,6 +72,7 @@ class Storage:
         layouts = layouts or {}
         self._given = given or {}
         self._pinned = _in_memory(graph)
+        self._rebuilt = rebuilt(graph)
         self._whole = _read_as_wholes(graph)
         for node in graph.nodes:
             self._settle(node, layouts)
@@ -88,6 +92,9 @@ class Storage:
             return
         if self._is_free(node, spec):
             self.role[node] = Role.FREE
+            return
+        if node in self._rebuilt:
+            self.role[node] = Role.REBUILT
             return
         if isinstance(spec, View):
             source = self.places.get(node.inputs[0])
@@ -125,6 +132,19 @@ class Storage:
             cost += self._cost[value.node]
         self._cost[node] = cost
         return cost <= _FREE_COST
+
+    def roots(self, node: Node) -> list[Value]:
+        """The roots in memory that a node reads, through what is rebuilt too."""
+        found: list[Value] = []
+        stack = list(reversed(node.inputs))
+        while stack:
+            value = stack.pop()
+            place = self.places.get(value)
+            if place is not None:
+                found.append(place.root)
+            elif self.role[value.node] is Role.REBUILT:
+                stack.extend(reversed(value.node.inputs))
+        return found
 
     def is_uniform(self, value: Value) -> bool:
         """Whether a free value is the same at every position."""

@@ -10,6 +10,7 @@ from graphc import Tensor
 from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.graph import apply
 from graphc.ops.convolution import Conv, ConvInputGrad, ConvWeightGrad
+from graphc.schedule.convolution import Convolution
 
 from .checking import assert_bits, assert_same, check, check_plan
 
@@ -118,3 +119,26 @@ def test_operands_are_read_through_views():
         return tuple(map(Tensor, (y, dx, dw)))
 
     assert len(check(step, x, w, g, threads=(1, 2)).kernels) == 3
+
+
+def test_what_stands_in_front_of_a_convolution_is_computed_while_its_rows_are_copied():
+    rng = np.random.default_rng(3)
+    shapes = (4, 9, 9, 16), (16,), (16,), (3, 3, 16, 20), (3, 3, 20, 8)
+    x, scale, shift, w, v = (rng.standard_normal(s, np.float32) for s in shapes)
+
+    def conv(x: Tensor, w: Tensor) -> Tensor:
+        return Tensor(apply(Conv((1, 1), ONES, (1, 1), 1), x.value, w.value)[0])
+
+    def loss(scale, shift, w, v):
+        y = conv(gx.maximum(x * scale + shift, 0), w)
+        return gx.sum(gx.square(conv(gx.maximum(y - gx.mean(y, axis=(0, 1, 2)), 0), v)))
+
+    def step(scale, shift, w, v):
+        return gx.grad(loss(scale, shift, w, v), (w, v))
+
+    lowered = check(step, scale, shift, w, v, threads=(1, 2), tolerance=1e-4)
+    kernels = [k for k in lowered.program.kernels if isinstance(k, Convolution)]
+    images = [k.operand("x") for k in kernels if k.declared.result != "x"]
+    assert len(images) == 4
+    in_memory = [x in lowered.program.buffers for x in images]
+    assert in_memory == [False] * 4

@@ -9,6 +9,7 @@ from graphc import ops
 from graphc.autodiff.reverse import grad
 from graphc.dtypes import float64
 from graphc.ir.graph import new_input
+from graphc.ir.spec import Expand
 from graphc.ops.convolution import Conv, ConvInputGrad, ConvWeightGrad
 from graphc.ops.pooling import MaxPool, pooling_cases
 from graphc.ops.samples import Source
@@ -133,7 +134,11 @@ def test_pooling_equals_its_expansion():
     for sample in MaxPool.samples():
         (x,) = sample.arrays
         value = new_input("x", type_of(x))
-        (result,) = sample.op.spec(value.type).build(value)
+        spec = sample.op.spec(value.type)
+        if not isinstance(spec, Expand):
+            # Without padding it has loops of its own, which are held against the reference.
+            continue
+        (result,) = spec.build(value)
         np.testing.assert_array_equal(
             evaluate([result], {value: x})[0], sample.op.reference(x), err_msg=str(sample)
         )
