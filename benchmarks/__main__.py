@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -35,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="timing of each system, at least")
     parser.add_argument("--block", type=float, default=0.3, help="seconds before the next's turn")
     parser.add_argument("--json", type=Path, metavar="OUT", help="writes every figure")
+    parser.add_argument("--memory", action="store_true", help="bytes instead (see --memory --help)")
     parser.add_argument("--plot", type=Path, metavar="OUT", help="draws the ratios (matplotlib)")
     parsed = parser.parse_args()
     parsed.workloads = parsed.workloads or list(WORKLOADS)
@@ -85,6 +87,13 @@ def compare(
 
 
 def main() -> None:
+    if "--memory" in sys.argv[1:]:
+        # It needs graphc, which the timing of other systems does not.
+        from benchmarks import memory
+
+        sys.argv.remove("--memory")
+        memory.main()
+        return
     options = arguments()
     # Workers inherit the affinity; most systems take their number of threads from it.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])

@@ -109,6 +109,18 @@ class Arguments:
         return ArgumentError(f"{first} and {second} share memory, and one of them is donated")
 
 
+def require_in_place(signature: Signature, leaves: Sequence[Any]) -> None:
+    """Raises ArgumentError for an array of which a call reads a copy: a bound step would not see
+    what is written into the array later.
+    """
+    for x, leaf in zip(leaves, signature.arguments, strict=True):
+        if isinstance(x, np.ndarray) and not (x.flags.c_contiguous and x.flags.aligned):
+            raise ArgumentError(
+                f"{leaf.path}: a bound array is read in place, so it must be C-contiguous and"
+                f" aligned; its strides are {x.strides}"
+            )
+
+
 def _nothing() -> object:
     """Stands for a leaf that was not seen."""
     return _nothing

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc import tree
-from graphc.arguments import Arguments
+from graphc.arguments import Arguments, require_in_place
 from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
 from graphc.schedule.program import Program
@@ -72,6 +72,7 @@ class Frame:
 
     def bound(self, args: Sequence[Any]) -> Callable[[], Any]:
         result, alive = self._prepare(args)
+        require_in_place(self.signature, alive[0])
         step, inputs, outputs = self.library.lib.graphc_step, self.inputs, self.outputs
         arena, pool, threads = self.arena_address, self.runtime, self.threads
         lock = threading.Lock()

@@ -122,6 +122,13 @@ def test_bound_arrays_live_as_long_as_the_callable(weighted):
     assert float(bound()["sum"]) == 8
 
 
+def test_a_bound_array_is_never_a_copy(weighted):
+    wide = np.ones((4, 2), np.float32)
+    model, pair, extra = arguments()
+    with pytest.raises(gx.ArgumentError, match=r"args\[1\].left: a bound array is read in place"):
+        weighted.bind(model, Pair(wide[:, 0], pair.right), extra)
+
+
 def test_donated_memory_is_guarded_at_every_call():
     def fn(state, x):
         return {"a": state["a"] + x, "b": state["b"] * x}
