@@ -156,7 +156,14 @@ class Contract(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Attend(Spec):
+class Decomposed(Spec):
+    """`build(*inputs)` gives the results as graph of other operators."""
+
+    build: Callable[..., Sequence[Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attend(Decomposed):
     """Attention of q, k, v and perhaps a mask, or with `gradient` that of q, k, v, lse, delta, g
     and perhaps a mask: what `ops/attention.py` says, a tile of queries and keys at a time.
     """
@@ -277,12 +284,10 @@ class Branch(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Expand(Spec):
-    """A macro operator: `build(*inputs)` gives its results as graph of other operators, which
-    replaces it before kernels are chosen. It exists for a derivative better than the expansion's.
+class Expand(Decomposed):
+    """A macro operator: what it stands for replaces it before kernels are chosen. It exists for a
+    derivative better than that of its parts.
     """
-
-    build: Callable[..., Sequence[Value]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Attention(Attending):
 
     def spec(self, q: TensorType, k: TensorType, v: TensorType, *mask: TensorType):
         if self.blocked(q, k, v):
-            return Attend(self.scale, self.causal)
+            return Attend(self.decompose, self.scale, self.causal)
         return Expand(self.decompose)
 
     def decompose(self, q: Value, k: Value, v: Value, *mask: Value) -> Sequence[Value]:

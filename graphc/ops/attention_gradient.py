@@ -71,7 +71,7 @@ class AttentionGradient(Attending):
 
     def spec(self, q: TensorType, k: TensorType, v: TensorType, *rest: TensorType):
         if self.blocked(q, k, v):
-            return Attend(self.scale, self.causal, gradient=True)
+            return Attend(self.decompose, self.scale, self.causal, gradient=True)
         return Expand(self.decompose)
 
     def decompose(self, q: Value, k: Value, v: Value, *rest: Value) -> Sequence[Value]:
