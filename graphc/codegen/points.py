@@ -324,13 +324,16 @@ class Points:
     def free(self, value: Value, at: Index) -> Expr:
         """Element `at` of a value that is computed wherever it is read."""
         node = value.node
-        if self.storage.role[node] not in (Role.FREE, Role.REBUILT):
+        role = self.storage.role[node]
+        if role not in (Role.FREE, Role.REBUILT):
             return self.read(value, at)
         spec: Spec = self.storage.spec[node]
         if isinstance(spec, View):
             return self.free(node.inputs[0], spec.index(at))
         if isinstance(spec, Scalar):
-            return self.scalar(spec, [self.free(v, at) for v in node.inputs])
+            values = [self.free(v, at) for v in node.inputs]
+            # What is free is made of literals and positions: there is nothing to load.
+            return self.scalar(spec, values) if role is Role.REBUILT else spec.body(*values)
         assert isinstance(spec, Pointwise)
         return spec.body(at, lambda k, i: self.free(node.inputs[k], i))
 

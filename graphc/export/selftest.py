@@ -134,13 +134,12 @@ def _compare(function: str, k: int, check: Check) -> str:
 def _difference(function: str, slope: Slope, call: str) -> Iterator[str]:
     yield "    double along[2];"
     yield "    for (int side = 0; side < 2; side++) {"
-    yield f"        const double step = side ? -{slope.step!r} : {slope.step!r};"
+    yield f"        const double shift = side ? -{slope.step!r} : {slope.step!r};"
     yield "        fill_state(state);"
     for field, how in slope.directions:
         where, kind = address("state->", field), field.type.dtype.name.upper()
-        yield (
-            f"        nudge({where}, {kind}, {field.type.size}, step * {how.high!r}, {how.stream});"
-        )
+        size, most = field.type.size, f"shift * {how.high!r}"
+        yield f"        nudge({where}, {kind}, {size}, {most}, {how.stream});"
     yield f'        failed |= refused("a moved step", {call});'
     yield f"        along[side] = (double)out.{slope.loss.name};"
     yield "    }"
@@ -329,11 +328,11 @@ static uint64_t mixed(uint64_t digest, const struct probe *probes, size_t count)
 """
 
 _NUDGE = """\
-/* Adds to every element a number between -step and step from a stream of random bits. */
-static void nudge(void *array, enum kind kind, uint64_t count, double step, uint32_t stream)
+/* Adds to every element a number between -shift and shift from a stream of random bits. */
+static void nudge(void *array, enum kind kind, uint64_t count, double shift, uint32_t stream)
 {
     double *const direction = allocate(count * sizeof(double));
-    fill(direction, FLOAT64, count, -step, step, stream);
+    fill(direction, FLOAT64, count, -shift, shift, stream);
     for (uint64_t e = 0; e < count; e++) {
         if (kind == FLOAT32)
             ((float *)array)[e] = (float)((double)((float *)array)[e] + direction[e]);
