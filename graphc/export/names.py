@@ -27,12 +27,13 @@ _RESERVED = frozenset(_WORDS.split())
 #: What the self-test and the example call their own functions and variables: an artifact, whose
 #: functions they call, has another name.
 _OWN_WORDS = """
-a aligned allocate along altered arena argc argv array b batches block bytes check compare
-complain constants count counter derivative digest direction e element error expected failed field
-file fill fill_state fits found got high in initialize k key kind largest length line load_batches
-load_constants load_state loss low mark members mixed move_state name nudge number opaque out path
-place pool probes read ready refused release reserve round save_state seed shift side small state status
-stream text threads tolerance wanted what whole word words worst write writes wrong
+a aligned allocate along altered arena argc argv array at axes b batches begin block bytes c
+check compare complain constants count counter data derivative digest digit digits direction e
+element error expected failed field file fill fill_state fits found from got header high in
+initialize k key kind largest length line load_batches load_constants load_state loss low mark
+members mixed move_state name nudge number opaque out part partial path place pool probes read
+ready refused release reserve round same save_state seed seen shape shift side small state
+status stream text threads to tolerance wanted what whole word words worst write writes wrong
 """
 OWN = frozenset(_OWN_WORDS.split())
 
