@@ -13,7 +13,7 @@ from rich.text import Text
 from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
 from graphc.commands.target import TargetArgument, load_target
 from graphc.commands.verification import verify as compare
-from graphc.export.names import OWN, Identifiers
+from graphc.export.names import Identifiers
 from graphc.ir.formats import to_networkx
 from graphc.ir.graph import Graph
 from graphc.ir.printer import graph_text
@@ -131,7 +131,7 @@ def compile_(
 ) -> None:
     """Write a step as C with self-test, example and build files. Needs no C compiler."""
     lowered = load_target(target).lower(threads=threads, target=compile_target)
-    called = name or Identifiers("step", OWN).fresh(target.rpartition(":")[2])
+    called = name or Identifiers("step").fresh(target.rpartition(":")[2])
     paths = lowered.export(out, called, threads=threads > 1)
     if json:
         print_json({"files": [str(path) for path in paths], "kernels": len(lowered.kernels)})

@@ -14,7 +14,7 @@ from graphc import tree
 from graphc.build import cpu
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError
-from graphc.export.names import OWN, Identifiers
+from graphc.export.names import Identifiers
 from graphc.io import CODES, leaf_names
 from graphc.ir.printer import graph_text
 from graphc.schedule.program import ALIGNMENT
@@ -129,7 +129,7 @@ def describe(name: str, lowered: Mapping[str, Lowered[Any, Any]], threads: bool)
     Donated arguments are the state. In the other steps an argument that has the name, structure and
     types of a donated one, or of a part of it, is read from the state. Raises ArgumentError.
     """
-    chosen = Identifiers(taken=OWN).fresh(name)
+    chosen = Identifiers().fresh(name)
     if chosen != name:
         raise ArgumentError(f"export: the name is a C identifier such as {chosen!r}, got {name!r}")
     targets = sorted({step.target for step in lowered.values()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 #: Characters that are kept of a name; a number that tells equal names apart comes on top.
 _LONGEST = 48
@@ -24,19 +23,6 @@ xor_eq nan infinity huge_val
 """
 _RESERVED = frozenset(_WORDS.split())
 
-#: What the self-test and the example call their own functions and variables: an artifact, whose
-#: functions they call, has another name.
-_OWN_WORDS = """
-a aligned allocate along altered arena argc argv array at axes b batches begin block bytes c
-check compare complain constants count counter data derivative digest digit digits direction e
-element error expected failed field file fill fill_state fits found from got header high in
-initialize k key kind largest length line load_batches load_constants load_state loss low mark
-members mixed move_state name nudge number opaque out part partial path place pool probes read
-ready refused release reserve round same save_state seed seen shape shift side small state
-status stream text threads to tolerance wanted what whole word words worst write writes wrong
-"""
-OWN = frozenset(_OWN_WORDS.split())
-
 
 class Identifiers:
     """Distinct identifiers: also when written in capitals, as macros made of them are.
@@ -45,9 +31,9 @@ class Identifiers:
     `other`.
     """
 
-    def __init__(self, other: str = "value", taken: Iterable[str] = ()) -> None:
+    def __init__(self, other: str = "value") -> None:
         self._other = other
-        self._taken = set(taken)
+        self._taken: set[str] = set()
 
     def fresh(self, name: str) -> str:
         words = re.findall(r"[A-Za-z0-9]+", name)
