@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import ops
 from graphc.functions.promotion import promoted
+from graphc.ir.graph import Value
 from graphc.nn.spatial import Spatial
 from graphc.tensor import Tensor
 
@@ -89,6 +90,15 @@ def conv_transpose2d(
     )
 
 
+def _operands(name: str, count: int, x: Any, w: Any, layout: str) -> tuple[Spatial, Value, Value]:
+    """The image and the weights, checked, with channels last."""
+    image, weights = promoted(name, x, w)
+    space = Spatial(f"{name}({image.type}, {weights.type})", count, layout)
+    space.check(image)
+    space.check(weights, "weights")
+    return space, space.inward(image), space.kernel(weights)
+
+
 def _conv(
     name: str,
     count: int,
@@ -100,11 +110,7 @@ def _conv(
     groups: int,
     layout: str,
 ) -> Tensor:
-    image, weights = promoted(name, x, w)
-    space = Spatial(f"{name}({image.type}, {weights.type})", count, layout)
-    space.check(image)
-    space.check(weights, "weights")
-    image, weights = space.inward(image), space.kernel(weights)
+    space, image, weights = _operands(name, count, x, w, layout)
     strides, steps = space.each(stride, "stride"), space.each(dilation, "dilation")
     zeros = space.padding(padding, image.shape[1:-1], weights.shape[:-2], strides, steps)
     with space.explained():
@@ -124,11 +130,7 @@ def _transpose(
     groups: int,
     layout: str,
 ) -> Tensor:
-    image, weights = promoted(name, x, w)
-    space = Spatial(f"{name}({image.type}, {weights.type})", count, layout)
-    space.check(image)
-    space.check(weights, "weights")
-    image, weights = space.inward(image), space.kernel(weights)
+    space, image, weights = _operands(name, count, x, w, layout)
     strides, steps = space.each(stride, "stride"), space.each(dilation, "dilation")
     more = space.each(output_padding, "output_padding")
     kernel, given = weights.shape[:-2], image.shape[1:-1]
