@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 from graphc.ir.expansion import expanded
-from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.graph import Graph, Input, Node, Op, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.printer import value_names
 from graphc.ir.python import Dialect, dialect
@@ -27,7 +27,9 @@ def python_text(graph: Graph, to: str) -> str:
     say the user's line. What only spreads an array is left to the library's broadcasting. Raises
     GraphcError for an operator that the library has no words for.
     """
-    return _Writer(expanded(graph, Decomposed), dialect(to)).text()
+    return _Writer(
+        expanded(graph, Decomposed, lambda op: type(op).python is not Op.python), dialect(to)
+    ).text()
 
 
 class _Writer:

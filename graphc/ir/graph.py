@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from graphc.dtypes import TensorType
-from graphc.errors import NotDifferentiableError
 from graphc.ir import site as sites
 from graphc.ir.meta import Meta
 from graphc.ir.terms import Term
@@ -139,6 +138,11 @@ class Node:
         """The same application on other inputs of the same types."""
         return Node(self.op, inputs, self.types, self.meta)
 
+    @property
+    def written(self) -> Node:
+        """The node as the user or a derivative wrote it, where a pass put this in its place."""
+        return self.meta.stands_for or self
+
     def __repr__(self) -> str:
         return f"<Node {self.serial} {self.op.name} {self.types}>"
 
@@ -229,19 +233,8 @@ def apply(op: Op, *inputs: Value) -> tuple[Value, ...]:
     """A new node: types inferred and checked, origin recorded."""
     types = op.infer(*[v.type for v in inputs])
     given = _origin.meta
-    if given is None:
-        meta = Meta(sites.here(), region=_origin.region)
-    else:
-        meta = Meta(
-            given.site, given.rule, given.name, given.clone, given.region, given.gradient_of
-        )
+    meta = Meta(sites.here(), region=_origin.region) if given is None else given.part()
     return Node(op, inputs, types, meta).outputs
-
-
-def no_derivative(node: Node) -> NotDifferentiableError:
-    return NotDifferentiableError(
-        sites.located(f"{node.op.name} has no derivative rule", node.meta.site)
-    )
 
 
 @dataclass(frozen=True)
@@ -313,10 +306,15 @@ class Graph:
             values: Sequence[Value] = node.outputs
             if not isinstance(node.op, Input):
                 inputs = tuple([new[v] for v in node.inputs])
+                since = next_serial()
                 rewritten = rewrite(node, inputs)
                 if rewritten is not None:
                     changed = True
                     values = [new.get(v, v) for v in rewritten]
+                    for value in values:
+                        meta = value.node.meta
+                        if value.node.serial > since and meta is not node.meta:
+                            meta.stands_for = meta.stands_for or node.written
                 elif changed:
                     values = node.with_inputs(inputs).outputs
             for old, value in zip(node.outputs, values, strict=True):

@@ -17,10 +17,11 @@ class Meta:
     `name` the user's name; `clone` is non-zero on recomputed copies, so that common-subexpression
     elimination does not merge them with their originals; `region` is the number of the checkpointed
     call inside which the node was made (0: none), whose values are recomputed rather than kept;
-    `gradient_of` marks the gradient by the node that has this origin.
+    `gradient_of` marks the gradient by the node that has this origin; `stands_for` is the node as
+    written whose result a pass found another way to compute, on the node that gives this result.
     """
 
-    __slots__ = ("clone", "gradient_of", "name", "region", "rule", "site")
+    __slots__ = ("clone", "gradient_of", "name", "region", "rule", "site", "stands_for")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Meta:
         clone: int = 0,
         region: int = 0,
         gradient_of: Meta | None = None,
+        stands_for: Node | None = None,
     ):
         self.site = site
         self.rule = rule
@@ -37,3 +39,8 @@ class Meta:
         self.clone = clone
         self.region = region
         self.gradient_of = gradient_of
+        self.stands_for = stands_for
+
+    def part(self) -> Meta:
+        """The origin of a node that is part of what replaces the node of this one."""
+        return Meta(self.site, self.rule, self.name, self.clone, self.region, self.gradient_of)

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.dtypes import DType, TensorType
 from graphc.errors import GraphcError
 from graphc.ir.expansion import expanded
-from graphc.ir.graph import Graph, Input, Value
+from graphc.ir.graph import Graph, Input, Op, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.printer import value_names
 from graphc.ir.spec import Decomposed
@@ -60,7 +60,7 @@ def to_onnx(graph: Graph) -> Any:
     """
     import onnx
 
-    graph = expanded(graph, Decomposed)
+    graph = expanded(graph, Decomposed, lambda op: type(op).onnx is not Op.onnx)
     phase = phases(graph)
     kept = [k for k, v in enumerate(graph.outputs) if phase[v.node] is Phase.FORWARD]
     forward = Graph.from_values([graph.outputs[k] for k in kept])

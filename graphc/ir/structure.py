@@ -57,5 +57,7 @@ def needed(outputs: Sequence[Value], given: Mapping[Value, object]) -> list[Node
 
 def repeated(meta: Meta) -> Meta:
     """The origin of a copy of a node that is computed once more."""
-    clone = meta.clone + 1
-    return Meta(meta.site, meta.rule, meta.name, clone, meta.region, meta.gradient_of)
+    copy = meta.part()
+    copy.clone += 1
+    copy.stands_for = meta.stands_for
+    return copy

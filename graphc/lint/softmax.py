@@ -9,12 +9,13 @@ from graphc.lint.finding import Subject, behind
 from graphc.ops.arithmetic import Divide, Multiply, Reciprocal, Subtract
 from graphc.ops.exponential import Exp, Log
 from graphc.ops.reduction import Max, Sum
+from graphc.ops.softmax import Softmax
 
 
 def log_of_softmax(subject: Subject) -> Iterator[tuple[Node, str, str]]:
     """log(softmax(x)) is -inf where softmax underflows to 0."""
     for node in subject.nodes(Log):
-        if _softmax(behind(node.inputs[0]).node) is not None:
+        if _axes(behind(node.inputs[0]).node) is not None:
             yield (
                 node,
                 "the logarithm of a softmax is -inf where the softmax underflows to 0",
@@ -39,12 +40,9 @@ def log_of_sum_of_exp(subject: Subject) -> Iterator[tuple[Node, str, str]]:
 
 def softmax_over_batch(subject: Subject) -> Iterator[tuple[Node, str, str]]:
     """A softmax that sums over the first axis makes the rows of a batch depend on one another."""
-    for node in subject.nodes(Divide, Multiply):
-        total = _softmax(node)
-        if total is None or not isinstance(total.op, Sum):
-            continue
-        shape = total.inputs[0].shape
-        if total.op.axes == (0,) and len(shape) > 1:
+    for node in subject.nodes(Softmax, Divide, Multiply):
+        shape = node.types[0].shape
+        if _axes(node) == (0,) and len(shape) > 1:
             yield (
                 node,
                 f"softmax over axis 0 of {list(shape)}: over the batch, not over the classes",
@@ -52,8 +50,12 @@ def softmax_over_batch(subject: Subject) -> Iterator[tuple[Node, str, str]]:
             )
 
 
-def _softmax(node: Node) -> Node | None:
-    """The sum of a softmax e / Σ e or e · (1 / Σ e), e = exp(…); None for all else."""
+def _axes(node: Node) -> tuple[int, ...] | None:
+    """The axes of a softmax, also one that is written e / Σ e or e · (1 / Σ e) with e = exp(…);
+    None for all else.
+    """
+    if isinstance(node.op, Softmax):
+        return node.op.axes
     if isinstance(node.op, Divide):
         numerator, total = (behind(v).node for v in node.inputs)
     elif isinstance(node.op, Multiply):
@@ -65,7 +67,7 @@ def _softmax(node: Node) -> Node | None:
         return None
     if not isinstance(numerator.op, Exp) or not isinstance(total.op, Sum):
         return None
-    return total if behind(total.inputs[0]).node is numerator else None
+    return total.op.axes if behind(total.inputs[0]).node is numerator else None
 
 
 def _is_shifted(x: Value) -> bool:

@@ -113,13 +113,13 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
 
 def name(value: Value) -> str:
     """The user's name of a value where there is one, else its operator; and its type."""
-    meta = value.node.meta
-    return f"{meta.name or value.node.op.name} {value.type}"
+    node = value.node
+    return f"{node.meta.name or node.written.op.name} {value.type}"
 
 
 def describe(node: Node) -> str:
     where = f" ({node.meta.site})" if node.meta.site is not None else ""
-    return f"{node.op.name}{where}"
+    return f"{node.written.op.name}{where}"
 
 
 def _roots(kernel: Kernel, node: Node) -> Iterator[Value]:
@@ -174,13 +174,11 @@ def _rules(value: Value, readers: list[Node], graph: Graph) -> Iterator[tuple[st
 
 
 def _role(rule: Node, value: Value) -> str:
-    meta = value.node.meta
+    origin = value.node.written.meta
     for k, operand in enumerate(rule.inputs):
-        if any(node.meta is meta for node in _behind_views(operand)):
+        if any(node.written.meta is origin for node in _behind_views(operand)):
             return f"input {k}"
-    if rule.meta is meta:
-        return "output"
-    return "for the derivative"
+    return "output" if rule.written.meta is origin else "for the derivative"
 
 
 def _behind_views(value: Value) -> Iterator[Node]:

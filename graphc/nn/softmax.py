@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import functions as F
-from graphc.functions.promotion import axis_tuple
+from graphc import ops
+from graphc.functions.promotion import as_value, axis_tuple
 from graphc.tensor import Tensor
 from graphc.transforms import stop_gradient
 
 
 def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Tensor:
     """exp(x) / Σ exp(x) over `axis`, without overflow. A row of nothing but -inf gives NaN."""
-    e = F.exp(shifted(x, axis))
-    # The reciprocal is one division a row; forward and backward then only multiply.
-    return e * F.reciprocal(F.sum(e, axis=axis, keepdims=True))
+    value = as_value(x)
+    return Tensor(ops.softmax(value, axis_tuple(axis, len(value.shape), "softmax")))
 
 
 def log_softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Tensor:
     """x - log Σ exp(x) over `axis`, without overflow."""
-    z = shifted(x, axis)
-    return z - F.log(F.sum(F.exp(z), axis=axis, keepdims=True))
+    value = as_value(x)
+    return Tensor(ops.log_softmax(value, axis_tuple(axis, len(value.shape), "log_softmax")))
 
 
 def shifted(x: Tensor, axis: int | tuple[int, ...]) -> Tensor:

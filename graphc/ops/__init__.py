@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.dtypes import DType
-from graphc.ir.graph import Op, Value, apply, no_derivative
+from graphc.errors import NotDifferentiableError
+from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.site import located
 from graphc.ops import (
     arithmetic,
     bitwise,
@@ -68,6 +70,7 @@ from graphc.ops.scatter import (
 )
 from graphc.ops.shape import broadcast, permute, reshape
 from graphc.ops.slicing import flip, slice
+from graphc.ops.softmax import log_softmax, softmax
 from graphc.ops.solve import det, diagonal, inv, slogdet, solve
 from graphc.ops.sorting import argsort, searchsorted, sort, top_k
 from graphc.ops.triangles import tril, triu
@@ -108,6 +111,7 @@ __all__ = [
     "gather",
     "inv",
     "iota",
+    "log_softmax",
     "lu",
     "matmul",
     "max",
@@ -132,6 +136,7 @@ __all__ = [
     "searchsorted",
     "slice",
     "slogdet",
+    "softmax",
     "solve",
     "sort",
     "sum",
@@ -264,6 +269,10 @@ def polygamma(order: int, x: Value) -> Value:
 def clip(x: Value, low: Any, high: Any) -> Value:
     """Limits to [low, high]: minimum(maximum(x, low), high)."""
     return minimum(maximum(x, low), high)
+
+
+def no_derivative(node: Node) -> NotDifferentiableError:
+    return NotDifferentiableError(located(f"{node.op.name} has no derivative rule", node.meta.site))
 
 
 def batch_all(size: int, inputs: Sequence[Value], batched: Sequence[bool]) -> list[Value]:

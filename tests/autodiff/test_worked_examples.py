@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -271,12 +272,17 @@ def test_13_linear_with_optional_bias_as_custom_vjp():
 
 
 def test_15_what_is_kept_for_the_backward_pass():
-    """Of tanh its output, of a product its inputs: the ledger names both for the same array."""
+    """Of tanh and softmax their outputs, of a product its inputs: the ledger names both for the
+    same array.
+    """
 
-    def step(x, w):
-        h = gx.tanh(x @ w)
+    def step(function, x, w):
+        h = function(x @ w)
         return gx.grad(gx.sum(gx.sin(h @ w)), (x, w))
 
-    kept = gx.trace(step, gx.spec((64, 64)), gx.spec((64, 64))).lower(threads=1).memory.saved
-    assert len(kept) == 1 and kept[0].bytes == 64 * 64 * 4
-    assert "output of tanh" in kept[0].rule and "input 0 of matmul" in kept[0].rule
+    for function, name in ((gx.tanh, "tanh"), (gx.nn.softmax, "softmax")):
+        traced = gx.trace(partial(step, function), gx.spec((64, 64)), gx.spec((64, 64)))
+        (row,) = traced.lower(threads=1).memory.saved
+        assert row.bytes == 64 * 64 * 4 and row.kind == "operator output"
+        assert row.producer.startswith(name)
+        assert f"output of {name}" in row.rule and "input 0 of matmul" in row.rule

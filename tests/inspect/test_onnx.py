@@ -46,6 +46,7 @@ def test_operators_that_onnx_has() -> None:
         turned = gx.concat([x[::-1], x[:, ::-1]], axis=0)
         parts = [gx.max(y, axis=1), gx.prod(y, axis=1), gx.min(turned, axis=1)[:4]]
         found = [gx.argmax(x, axis=1), x[at], gx.permute_dims(turned, (1, 0)), gx.floor(x * 3)]
+        found += [nn.softmax(x), nn.softmax(x, axis=(0, 1)), nn.log_softmax(x, axis=(0, 1))]
         return *parts, *found, nn.gelu(x), gx.astype(x > 0, gx.float32), 1 / x, gx.square(x)
 
     x = np.random.default_rng(0).uniform(0.1, 1, (4, 3)).astype(np.float32)
