@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmarks.driver import Race
+from benchmarks.heldout import ALL, HELD_OUT
 from benchmarks.report import Comparison, plot, print_summary
 from benchmarks.systems import SYSTEMS
 from benchmarks.workloads import WORKLOADS
@@ -30,7 +31,12 @@ DEFAULT_SYSTEMS = "graphc,graphc.bind,jax,torch,torch.compile"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument(
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        help=f"{', '.join(ALL)}; heldout: the last {len(HELD_OUT)}",
+    )
     parser.add_argument("--systems", default=DEFAULT_SYSTEMS, help=", ".join(SYSTEMS))
     parser.add_argument("--threads", type=int, default=2, help="processors for each system")
     parser.add_argument("--seconds", type=float, default=3, help="timing of each system, at least")
@@ -39,9 +45,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="bytes instead (see --memory --help)")
     parser.add_argument("--plot", type=Path, metavar="OUT", help="draws the ratios (matplotlib)")
     parsed = parser.parse_args()
-    parsed.workloads = parsed.workloads or list(WORKLOADS)
+    given = parsed.workloads or WORKLOADS
+    parsed.workloads = [n for name in given for n in (HELD_OUT if name == "heldout" else [name])]
     parsed.systems = parsed.systems.split(",")
-    for given, known in ((parsed.workloads, WORKLOADS), (parsed.systems, SYSTEMS)):
+    for given, known in ((parsed.workloads, ALL), (parsed.systems, SYSTEMS)):
         for name in given:
             if name not in known:
                 parser.error(f"no {name!r}; there are {', '.join(known)}")
@@ -81,9 +88,9 @@ def compare(
     systems = [SYSTEMS[name] for name in options.systems]
     for name in options.workloads:
         with console.status("") as status:
-            race = Race(WORKLOADS[name], systems, options.threads, status.update)
+            race = Race(ALL[name], systems, options.threads, status.update)
             results = race.run(options.seconds, options.block)
-        yield Comparison(WORKLOADS[name], results, race.foreign, limits)
+        yield Comparison(ALL[name], results, race.foreign, limits)
 
 
 def main() -> None:

@@ -149,21 +149,30 @@ class Race:
         """Builds with empty caches, times in alternating blocks, builds again with full caches."""
         with TemporaryDirectory(prefix="benchmark-") as caches:
             with ExitStack() as stack:
-                workers = {}
-                for name, result in self._running():
-                    Path(caches, name).mkdir()
-                    workers[name] = stack.enter_context(self._worker(name, caches))
-                    built = self._build(workers[name], result)
-                    if built is not None:
-                        result.losses, result.first_cold = built["losses"], built["seconds"]
-                self._time(workers, seconds, block)
-            for name, result in self._running():
-                with self._worker(name, caches) as worker:
-                    built = self._build(worker, result)
-                    if built is not None:
-                        result.first_warm = built["seconds"]
+                workers = self.start(caches, stack)
+                self.time(workers, seconds, block)
+            self.restart(caches)
         judge([result for _, result in self._running()])
         return list(self.results.values())
+
+    def start(self, caches: str, stack: ExitStack) -> dict[str, Worker]:
+        """Every system that can, built with an empty cache below `caches`, and stopped."""
+        workers = {}
+        for name, result in self._running():
+            Path(caches, name).mkdir()
+            workers[name] = stack.enter_context(self._worker(name, caches))
+            built = self._build(workers[name], result)
+            if built is not None:
+                result.losses, result.first_cold = built["losses"], built["seconds"]
+        return workers
+
+    def restart(self, caches: str) -> None:
+        """Builds again, in new processes, with the caches that are left."""
+        for name, result in self._running():
+            with self._worker(name, caches) as worker:
+                built = self._build(worker, result)
+                if built is not None:
+                    result.first_warm = built["seconds"]
 
     def _running(self) -> list[tuple[str, Result]]:
         return [item for item in self.results.items() if item[1].status == "ok"]
@@ -192,7 +201,8 @@ class Race:
         result.versions = hello["versions"]
         return self._ask(worker, result, "build")
 
-    def _time(self, workers: dict[str, Worker], seconds: float, block: float) -> None:
+    def time(self, workers: dict[str, Worker], seconds: float, block: float) -> None:
+        """Turns of `block` seconds until each has had `seconds`."""
         began, busy, spent = time.perf_counter(), busy_seconds(), 0.0
         while spent < seconds:
             for name, result in self._running():

@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.heldout import ALL
 from benchmarks.systems import graphc_steps
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import Workload
 from graphc import memory
 
 #: System, bytes kept for the backward pass (None where it does not say), peak, and a remark.
@@ -50,15 +51,15 @@ def rows(workload: Workload, smallest: bool) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(ALL))
     parser.add_argument("--smallest", action="store_true", help="also graphc's smallest plan")
     parser.add_argument("--json", action="store_true")
     parsed = parser.parse_args()
     for name in parsed.workloads:
-        if name not in WORKLOADS:
-            parser.error(f"no {name!r}; there are {', '.join(WORKLOADS)}")
+        if name not in ALL:
+            parser.error(f"no {name!r}; there are {', '.join(ALL)}")
     found = {
-        name: list(rows(WORKLOADS[name], parsed.smallest))
+        name: list(rows(ALL[name], parsed.smallest))
         for name in parsed.workloads or ("moons", "mlp", "gpt-nano", "gpt-mini")
     }
     if parsed.json:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import graphc as gx
-from benchmarks.systems import Program
-from benchmarks.systems.graphc_models import MODELS
+from benchmarks.systems import Program, graphc_heldout, graphc_models
 from benchmarks.workloads import Arrays, Workload
 from graphc import optim
+
+MODELS = graphc_models.MODELS | graphc_heldout.MODELS
 
 
 def trace_step(workload: Workload, arrays: Arrays) -> tuple[Any, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import optax
 
-from benchmarks.systems import Program
-from benchmarks.systems.jax_models import MODELS
+from benchmarks.systems import Program, jax_heldout, jax_models
 from benchmarks.workloads import Arrays, Workload
+
+MODELS = jax_models.MODELS | jax_heldout.MODELS
 
 
 def make_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tuple[Any, Any, Any]:

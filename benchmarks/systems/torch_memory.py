@@ -10,8 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks.systems.torch_models import MODELS
-from benchmarks.systems.torch_steps import make_batch
+from benchmarks.systems.torch_steps import MODELS, make_batch
 from benchmarks.workloads import Arrays, Workload
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.systems import Program
-from benchmarks.systems.torch_models import COMPILED_MODELS, MODELS
+from benchmarks.systems import Program, torch_heldout, torch_models
 from benchmarks.workloads import Arrays, Optimizer, Workload
+
+MODELS = torch_models.MODELS | torch_heldout.MODELS
+COMPILED_MODELS = torch_models.COMPILED_MODELS | torch_heldout.MODELS
 
 
 def make_optimizer(chosen: Optimizer, model: torch.nn.Module, fused: bool) -> Any:
