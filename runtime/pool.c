@@ -50,7 +50,7 @@ __attribute__((constructor)) static void gx_watch_forks(void) {
 /* Grows the team, for a caller that holds its turn, with every signal blocked: so signals go to the
  * host's own threads. */
 static int gx_pool_grow(gx_team *team, int threads) {
-  if (team->started >= threads - 1)
+  if (team->started >= gx_team_most(team, threads) - 1 && threads <= team->threads)
     return 0;
 #ifdef _WIN32
   return gx_team_grow(team, threads);
@@ -64,8 +64,8 @@ static int gx_pool_grow(gx_team *team, int threads) {
 #endif
 }
 
-/* Runs the task on `threads` threads. Returns 0, or an error number (EINVAL: more threads than the
- * pool was made for; EAGAIN: the system has no more threads) and nothing has run. */
+/* Runs the task on at most `threads` threads. Returns 0, or an error number (EINVAL: more threads than
+ * the pool was made for; EAGAIN: the system has no more threads) and nothing has run. */
 GX_EXPORT int gx_pool_run(void *pool, gx_task *task, void *context, int threads) {
   gx_team *team = &((gx_pool *)pool)->team;
   pthread_mutex_lock(&team->turn);
@@ -85,7 +85,7 @@ GX_EXPORT int gx_pool_start(gx_pool *pool, int threads) {
 }
 
 /* A pool of at most `threads` threads, of which `cores` can run at once; NULL without memory.
- * Threads start when a region first needs them. */
+ * Threads start when a region first needs them. With 0 cores regions run on as many as they ask for. */
 GX_EXPORT gx_pool *gx_pool_create(int threads, int cores) {
   gx_pool *pool = calloc(1, sizeof *pool + (size_t)threads * sizeof(gx_worker));
   if (!pool || gx_team_init(&pool->team, pool->workers, threads, cores)) {

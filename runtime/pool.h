@@ -27,8 +27,9 @@ typedef struct {
 /* A program that every thread of a region runs. */
 typedef void gx_task(void *context, gx_thread thread);
 
-/* A pool as generated code receives it. `run` calls the task once on each of `threads` threads, the
- * caller's among them, and returns when all are done: 0, or an error number and nothing has run. */
+/* A pool as generated code receives it. `run` calls the task once on each of at most `threads`
+ * threads, the caller's among them, as many as it thinks best, and returns when all are done: 0, or
+ * an error number and nothing has run. */
 typedef struct {
   int (*run)(void *pool, gx_task *task, void *context, int threads);
   void *pool;
@@ -56,7 +57,7 @@ static inline gx_thread gx_alone(void) {
   return (gx_thread){0, 1, NULL};
 }
 
-/* Runs a task on `threads` threads; on one, it runs here and needs no runtime. */
+/* Runs a task on at most `threads` threads; on one, it runs here and needs no runtime. */
 static inline int gx_run(const gx_runtime *runtime, gx_task *task, void *context, int threads) {
   if (threads > 1)
     return runtime->run(runtime->pool, task, context, threads);

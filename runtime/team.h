@@ -4,6 +4,11 @@
  * no global variable. A region wakes the workers it needs; between regions they spin for a moment,
  * then sleep.
  *
+ * More threads than can run at once do harm: at every barrier all wait for one that the system does
+ * not let run. So a region gets no more threads than there are cores; and where others keep these
+ * busy, so that a region's threads did little but wait for one another, the next regions run on the
+ * caller's thread alone. Results do not depend on how many threads take part.
+ *
  * SPDX-License-Identifier: MIT-0 */
 
 #include "pool.h"
@@ -18,6 +23,21 @@
 /* How long a thread spins before it sleeps: longer than the imbalance of most kernels, shorter than
  * what a neighbour on the machine would miss. */
 #define GX_SPIN_NANOSECONDS 50000
+
+/* A region is crowded if fewer threads than this many percent of one were awake on the average: it
+ * would have been about as fast on one. After so many of them in a row regions run alone, first for
+ * a few times, then, as long as every new attempt is crowded, for twice as many, up to a limit. */
+#define GX_CROWDED_PERCENT 125
+#define GX_CROWDED_REGIONS 2
+#define GX_ALONE_FIRST 4
+#define GX_ALONE_MOST 64
+
+/* Now, in nanoseconds. The clock may be set meanwhile: a difference can be anything. */
+static inline int64_t gx_nanoseconds(void) {
+  struct timespec now;
+  timespec_get(&now, TIME_UTC);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 /* Tells the core that this is a spinning loop. */
 static inline void gx_pause(void) {
@@ -63,42 +83,41 @@ static inline void gx_signal_raise(gx_signal *signal) {
   pthread_cond_broadcast(&signal->changed);
 }
 
-/* Whether the counter left `seen` while spinning. The clock may be set back meanwhile: then the
- * spinning ends early. */
-static inline int gx_signal_spin(gx_signal *signal, uint32_t seen) {
-  struct timespec start, now;
-  timespec_get(&start, TIME_UTC);
-  int64_t elapsed = 0;
-  while (elapsed >= 0 && elapsed < GX_SPIN_NANOSECONDS) {
+/* Whether the counter left `seen` while spinning, from `start` on. */
+static inline int gx_signal_spin(gx_signal *signal, uint32_t seen, int64_t start) {
+  for (int64_t elapsed = 0; elapsed >= 0 && elapsed < GX_SPIN_NANOSECONDS;
+       elapsed = gx_nanoseconds() - start)
     for (int i = 0; i < 32; i++) {
       if (atomic_load_explicit(&signal->value, memory_order_acquire) != seen)
         return 1;
       gx_pause();
     }
-    timespec_get(&now, TIME_UTC);
-    elapsed = (int64_t)(now.tv_sec - start.tv_sec) * 1000000000 + (now.tv_nsec - start.tv_nsec);
-  }
   return 0;
 }
 
-/* Returns when the counter is no longer `seen`. */
-static inline void gx_signal_wait(gx_signal *signal, uint32_t seen, int spin) {
+/* Returns when the counter is no longer `seen`: 0, or how many nanoseconds that took if the thread
+ * had to sleep. */
+static inline int64_t gx_signal_wait(gx_signal *signal, uint32_t seen) {
   if (atomic_load_explicit(&signal->value, memory_order_acquire) != seen)
-    return;
-  if (spin && gx_signal_spin(signal, seen))
-    return;
+    return 0;
+  const int64_t start = gx_nanoseconds();
+  if (gx_signal_spin(signal, seen, start))
+    return 0;
   pthread_mutex_lock(&signal->mutex);
   atomic_fetch_add(&signal->sleepers, 1);
   while (atomic_load(&signal->value) == seen)
     pthread_cond_wait(&signal->changed, &signal->mutex);
   atomic_fetch_sub(&signal->sleepers, 1);
   pthread_mutex_unlock(&signal->mutex);
+  return gx_nanoseconds() - start;
 }
 
-/* The barrier of a region. `base` comes first, so that a pointer to it is a pointer to the whole. */
+/* The barrier of a region, and for how long its threads slept there, all together. `base` comes
+ * first, so that a pointer to it is a pointer to the whole. */
 typedef struct {
   gx_barrier base;
-  int count, spin;
+  int count;
+  _Atomic int64_t slept;
   _Atomic int arrived;
   gx_signal phase;
 } gx_meeting;
@@ -109,7 +128,9 @@ static inline void gx_meeting_wait(gx_barrier *base) {
   gx_meeting *meeting = (gx_meeting *)base;
   uint32_t phase = atomic_load_explicit(&meeting->phase.value, memory_order_relaxed);
   if (atomic_fetch_add(&meeting->arrived, 1) + 1 < meeting->count) {
-    gx_signal_wait(&meeting->phase, phase, meeting->spin);
+    const int64_t slept = gx_signal_wait(&meeting->phase, phase);
+    if (slept)
+      atomic_fetch_add(&meeting->slept, slept);
     return;
   }
   atomic_store(&meeting->arrived, 0);
@@ -125,10 +146,13 @@ typedef struct {
 } gx_worker;
 
 /* A team of at most `threads` threads: the caller's and `started` of the threads - 1 `workers`, an
- * array that the owner supplies. `cores` is how many can run at once: a region with more threads
- * does not spin. From `task` to `pending` it is the region at work; without a task, workers end. */
+ * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
+ * many threads as it asks for. So many regions were `crowded`
+ * in a row, so many run `alone` from now on, and so many the next time. From `task` to `done` it is
+ * the region at work; without a task, workers end. */
 typedef struct gx_team {
   int threads, cores, started;
+  int crowded, alone, alone_next;
   gx_worker *workers;
   pthread_mutex_t turn;
   gx_task *task;
@@ -144,10 +168,14 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->threads = threads;
   team->cores = cores;
   team->started = 0;
+  team->crowded = 0;
+  team->alone = 0;
+  team->alone_next = GX_ALONE_FIRST;
   team->workers = workers;
   team->task = NULL;
   team->context = NULL;
   team->meeting.base.wait = gx_meeting_wait;
+  atomic_init(&team->meeting.slept, 0);
   atomic_init(&team->meeting.arrived, 0);
   atomic_init(&team->pending, 0);
   int error = pthread_mutex_init(&team->turn, NULL);
@@ -161,22 +189,25 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
 static inline void *gx_worker_main(void *argument) {
   gx_worker *worker = argument;
   gx_team *team = worker->team;
-  int spin = 0;
   for (uint32_t seen = 0;; seen++) {
-    gx_signal_wait(&worker->go, seen, spin);
+    gx_signal_wait(&worker->go, seen);
     if (!team->task)
       return NULL;
-    spin = team->meeting.spin;
     team->task(team->context, (gx_thread){worker->id, team->meeting.count, &team->meeting.base});
     if (atomic_fetch_sub(&team->pending, 1) == 1)
       gx_signal_raise(&team->done);
   }
 }
 
+/* How many of `threads` threads ever take part in a region. */
+static inline int gx_team_most(const gx_team *team, int threads) {
+  return team->cores && team->cores < threads ? team->cores : threads;
+}
+
 /* Starts workers until a region of `threads` can run. Returns 0 or an error number. */
 static inline int gx_team_grow(gx_team *team, int threads) {
   int error = threads < 1 || threads > team->threads ? EINVAL : 0;
-  while (!error && team->started < threads - 1) {
+  while (!error && team->started < gx_team_most(team, threads) - 1) {
     gx_worker *worker = &team->workers[team->started];
     worker->team = team;
     worker->id = team->started + 1;
@@ -189,31 +220,55 @@ static inline int gx_team_grow(gx_team *team, int threads) {
   return error;
 }
 
-/* One region, for a caller that holds `turn`: the task on `threads` threads, this one number 0. */
+/* How many of them take part in the next one. */
+static inline int gx_team_count(gx_team *team, int threads) {
+  if (threads == 1 || team->alone == 0 || !team->cores)
+    return gx_team_most(team, threads);
+  team->alone--;
+  return 1;
+}
+
+/* What the next regions learn from one of `count` threads that took so many nanoseconds. */
+static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed) {
+  const int64_t awake = count * elapsed - atomic_load(&team->meeting.slept);
+  if (elapsed <= 0 || awake >= elapsed / 100 * GX_CROWDED_PERCENT) {
+    team->crowded = 0;
+    team->alone_next = GX_ALONE_FIRST;
+  } else if (++team->crowded >= GX_CROWDED_REGIONS) {
+    team->alone = team->alone_next;
+    team->alone_next = team->alone < GX_ALONE_MOST ? 2 * team->alone : team->alone;
+  }
+}
+
+/* One region, for a caller that holds `turn`: the task on at most `threads` threads, this one number
+ * 0. */
 static inline int gx_team_region(gx_team *team, gx_task *task, void *context, int threads) {
-  if (threads == 1) {
+  const int error = gx_team_grow(team, threads);
+  if (error)
+    return error;
+  const int count = gx_team_count(team, threads);
+  if (count == 1) {
     task(context, (gx_thread){0, 1, NULL});
     return 0;
   }
-  int error = gx_team_grow(team, threads);
-  if (error)
-    return error;
-  int spin = threads <= team->cores;
+  const int64_t start = gx_nanoseconds();
   team->task = task;
   team->context = context;
-  team->meeting.count = threads;
-  team->meeting.spin = spin;
-  atomic_store(&team->pending, threads - 1);
+  team->meeting.count = count;
+  atomic_store(&team->meeting.slept, 0);
+  atomic_store(&team->pending, count - 1);
   uint32_t done = atomic_load(&team->done.value);
-  for (int i = 0; i < threads - 1; i++)
+  for (int i = 0; i < count - 1; i++)
     gx_signal_raise(&team->workers[i].go);
-  task(context, (gx_thread){0, threads, &team->meeting.base});
-  gx_signal_wait(&team->done, done, spin);
+  task(context, (gx_thread){0, count, &team->meeting.base});
+  const int64_t slept = gx_signal_wait(&team->done, done);
+  atomic_fetch_add(&team->meeting.slept, slept);
+  gx_team_learn(team, count, gx_nanoseconds() - start);
   return 0;
 }
 
-/* Runs the task on `threads` threads and returns 0, or an error number and nothing has run. Callers
- * take turns; a task must not start a region on its own team. Fits gx_runtime's `run`. */
+/* Runs the task on at most `threads` threads and returns 0, or an error number and nothing has run.
+ * Callers take turns; a task must not start a region on its own team. Fits gx_runtime's `run`. */
 static inline int gx_team_run(void *pool, gx_task *task, void *context, int threads) {
   gx_team *team = pool;
   pthread_mutex_lock(&team->turn);

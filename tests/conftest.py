@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
+from graphc.build import pool
 
 _fresh: dict[int, dict] = {}
 
@@ -19,3 +22,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if isinstance(value, np.random.Generator):
             state = _fresh.setdefault(id(value), copy.deepcopy(value.bit_generator.state))
             value.bit_generator.state = state
+
+
+@pytest.fixture(autouse=True, scope="session")
+def every_thread() -> Iterator[None]:
+    """Regions run on as many threads as they ask for, whatever the machine has and does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "_new_pool", lambda: pool.RuntimePool(cores=0))
+        yield

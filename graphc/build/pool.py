@@ -38,8 +38,9 @@ class RuntimePool:
     """A pool of at most `MAX_THREADS` threads, which start when a region first needs them.
 
     `handle` is the ``const gx_runtime *`` for generated code, as a cffi ``void *`` that any cffi
-    interface takes. Regions of several Python threads take turns. In the child of a fork the pool
-    starts new workers when they are needed.
+    interface takes. Regions of several Python threads take turns. A region gets at most `cores`
+    threads, and one while the machine is busy; with 0 cores it gets as many as it asks for,
+    whatever the machine has and does. In the child of a fork the pool starts new workers.
     """
 
     def __init__(self, cores: int) -> None:
@@ -62,7 +63,7 @@ class RuntimePool:
         check_status(self._library.lib.gx_pool_start(self._pool, threads), threads)
 
     def run(self, task: Any, context: Any, threads: int) -> None:
-        """Runs a C function of type ``gx_task`` on `threads` threads and waits for all of them.
+        """Runs a C function of type ``gx_task`` on at most `threads` threads and waits for them.
 
         `task` and `context` are cffi pointers. `GraphcError` when the system has no more threads.
         """
@@ -94,8 +95,12 @@ def runtime() -> RuntimePool:
     global _pool
     with _guard:
         if _pool is None:
-            _pool = RuntimePool(cpu.cores())
+            _pool = _new_pool()
         return _pool
+
+
+def _new_pool() -> RuntimePool:
+    return RuntimePool(cpu.cores())
 
 
 def _renew_guard() -> None:

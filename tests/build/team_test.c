@@ -78,22 +78,30 @@ static gx_pool *shared_pool;
 
 static _Atomic int at_work;
 
+typedef struct {
+  _Atomic int regions, threads, ran;
+} attendance;
+
 static void alone_task(void *context, gx_thread thread) {
-  if (thread.id == 0)
+  attendance *all = context;
+  if (thread.id == 0) {
     CHECK(atomic_fetch_add(&at_work, 1) == 0);
+    all->regions++;
+    all->threads += thread.count;
+  }
   gx_barrier_wait(thread);
-  atomic_fetch_add((_Atomic int *)context, 1);
+  all->ran++;
   gx_barrier_wait(thread);
   if (thread.id == 0)
     CHECK(atomic_fetch_sub(&at_work, 1) == 1);
 }
 
 static void *caller(void *argument) {
-  _Atomic int ran = 0;
+  attendance all = {0};
   (void)argument;
   for (int i = 0; i < 200; i++)
-    CHECK(gx_pool_run(shared_pool, alone_task, &ran, 1 + i % 4) == 0);
-  CHECK(ran == 500);
+    CHECK(gx_pool_run(shared_pool, alone_task, &all, 1 + i % 4) == 0);
+  CHECK(all.regions == 200 && all.ran == 500 && all.threads == 500);
   return NULL;
 }
 
@@ -127,7 +135,43 @@ static void test_limits(void) {
   CHECK(all.cells[1] == 1 && gx_pool_started(pool) == 0);
   test_rounds(pool, 2, 1);
   CHECK(gx_pool_started(pool) == 1);
-  CHECK(gx_pool_start(pool, 3) == 0 && gx_pool_started(pool) == 2);
+  CHECK(gx_pool_start(pool, 3) == 0 && gx_pool_started(pool) == 1);
+  gx_pool_destroy(pool);
+}
+
+/* Threads beyond the cores take no part, and are not started. */
+static void test_cores(void) {
+  static rounds all = {.rounds = 3, .threads = 2};
+  gx_pool *pool = gx_pool_create(8, 2);
+  CHECK(gx_pool_run(pool, rounds_task, &all, 8) == 0);
+  CHECK(all.cells[1] == 6 && gx_pool_started(pool) == 1);
+  gx_pool_destroy(pool);
+}
+
+/* How many of the next regions run alone when one of 2 threads, 1000 ns long, slept for so long. */
+static int learned(gx_team *team, int64_t slept) {
+  atomic_store(&team->meeting.slept, slept);
+  gx_team_learn(team, 2, 1000);
+  int alone = 0;
+  while (gx_team_count(team, 2) == 1)
+    alone++;
+  return alone;
+}
+
+/* Two regions in a row whose threads slept for most of the time send the next ones to one thread,
+ * more of them with every attempt that fails; one that went well ends that. */
+static void test_crowded(void) {
+  gx_pool *pool = gx_pool_create(2, 2);
+  gx_team *team = &pool->team;
+  for (int again = 0; again < 2; again++) {
+    CHECK(learned(team, 900) == 0);
+    for (int wanted = 4; wanted <= 64; wanted *= 2)
+      CHECK(learned(team, 800) == wanted);
+    CHECK(learned(team, 1900) == 64);
+    CHECK(learned(team, 700) == 0);
+    CHECK(learned(team, 900) == 0);
+    CHECK(learned(team, 0) == 0);
+  }
   gx_pool_destroy(pool);
 }
 
@@ -147,7 +191,7 @@ static void test_fork(gx_pool *pool) {
 }
 
 int main(int count, char **arguments) {
-  gx_pool *pool = gx_pool_create(THREADS, 2);
+  gx_pool *pool = gx_pool_create(THREADS, 0);
   (void)arguments;
   test_shares();
   for (int threads = 1; threads <= THREADS; threads += threads < 4 ? 1 : 13)
@@ -155,6 +199,8 @@ int main(int count, char **arguments) {
   test_callers(pool);
   test_signals(pool);
   test_limits();
+  test_cores();
+  test_crowded();
   if (count == 1) {
     test_fork(pool);
     test_fork(pool);

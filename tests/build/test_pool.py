@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from graphc.build import cpu
 from graphc.build.library import Library, load
-from graphc.build.pool import MAX_THREADS, check_status, check_threads, runtime
+from graphc.build.pool import MAX_THREADS, RuntimePool, check_status, check_threads, runtime
 from graphc.build.runtime_files import include_closure, runtime_dir, select
 from graphc.build.toolchain import find
 from graphc.errors import ArgumentError, GraphcError
@@ -23,7 +24,7 @@ EXPORT = '__attribute__((visibility("default")))'
 COUNTER = (
     select(["gx_run", "gx_barrier_wait"])
     + f"""
-typedef struct {{ int64_t seen[2000], sum; }} state;
+typedef struct {{ int64_t seen[2000], sum; int count; }} state;
 
 static void task(void *context, gx_thread thread) {{
   state *s = context;
@@ -32,12 +33,14 @@ static void task(void *context, gx_thread thread) {{
   if (thread.id == thread.count - 1)
     for (int i = 0; i < thread.count; i++)
       s->sum += s->seen[i];
+  if (thread.id == 0)
+    s->count = thread.count;
 }}
 
-{EXPORT} int count(const gx_runtime *runtime, int threads, int64_t *sum) {{
+{EXPORT} int count(const gx_runtime *runtime, int threads, int *count) {{
   state s = {{0}};
   const int status = gx_run(runtime, task, &s, threads);
-  *sum = s.sum;
+  *count = s.sum == (int64_t)s.count * (s.count + 1) / 2 ? s.count : -1;
   return status;
 }}
 """
@@ -46,20 +49,30 @@ static void task(void *context, gx_thread thread) {{
 
 @pytest.fixture
 def counter() -> Library:
-    return load(COUNTER, "int count(const void *runtime, int threads, int64_t *sum);")
+    return load(COUNTER, "int count(const void *runtime, int threads, int *count);")
 
 
 def count(library: Library, handle: Any, threads: int) -> int:
-    total = library.ffi.new("int64_t *")
-    check_status(library.lib.count(handle, threads, total), threads)
-    return int(total[0])
+    """How many threads took part in a region; -1 where one did not see what all had written."""
+    found = library.ffi.new("int *")
+    check_status(library.lib.count(handle, threads, found), threads)
+    return int(found[0])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 40])
 def test_generated_code_runs_on_the_pool(counter: Library, threads: int) -> None:
     for _ in range(50):
-        assert count(counter, runtime().handle, threads) == threads * (threads + 1) // 2
+        assert count(counter, runtime().handle, threads) == threads
     assert runtime().started >= threads - 1
+
+
+def test_a_region_has_no_more_threads_than_cores(counter: Library) -> None:
+    pool = RuntimePool(cores=2)
+    # While the machine is busy, regions run on one thread.
+    assert {count(counter, pool.handle, 40) for _ in range(50)} <= {1, 2}
+    assert pool.started == 1
+    with pytest.raises(ArgumentError, match="expected 1 to 1024"):
+        count(counter, pool.handle, MAX_THREADS + 1)
 
 
 def test_one_thread_needs_no_pool(counter: Library) -> None:
@@ -77,29 +90,29 @@ def test_there_is_one_pool() -> None:
 
 
 def test_python_threads_take_turns(counter: Library) -> None:
-    results: list[int] = []
+    results: set[int] = set()
 
     def work() -> None:
-        results.extend(count(counter, runtime().handle, 3) for _ in range(100))
+        results.update(count(counter, runtime().handle, 3) for _ in range(100))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == [6] * 400
+    assert results == {3}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_has_workers_of_its_own(counter: Library) -> None:
     pool = runtime()
-    assert count(counter, pool.handle, 3) == 6
+    assert count(counter, pool.handle, 3) == 3
     child = os.fork()
     if child == 0:
-        right = pool.started == 0 and count(counter, runtime().handle, 4) == 10
+        right = pool.started == 0 and count(counter, runtime().handle, 4) == 4
         os._exit(0 if right and pool.started == 3 else 1)
-    assert count(counter, pool.handle, 3) == 6
+    assert count(counter, pool.handle, 3) == 3
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -119,7 +132,8 @@ def test_forked_before_the_first_call_and_many_processes(
         "    with mp.get_context('fork').Pool(2) as pool:\n"
         "        print(pool.map(work, range(2)))\n"
     )
-    assert done.stdout.splitlines() == ["[2, 2, 2, 2, 2, 2]", "[2, 2]"], done.stderr
+    workers = min(3, cpu.cores()) - 1
+    assert done.stdout.splitlines() == [str([workers] * n) for n in (6, 2)], done.stderr
     assert done.returncode == 0
 
 
@@ -146,8 +160,8 @@ def test_the_system_refuses_threads(
 ) -> None:
     done = python(
         "import resource\n"
-        "from graphc.build.pool import runtime\n"
-        "pool = runtime()\n"
+        "from graphc.build.pool import RuntimePool\n"
+        "pool = RuntimePool(cores=1000)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
         "pool.start(1000)\n"
     )
