@@ -263,15 +263,17 @@ class Lowered(Generic[P, R]):
         """Writes the step as a folder of C that needs no Python: a header and a source file called
         `name`, a self-test, an example, build files, a manifest and a README. Gives their paths.
 
-        With `threads` it takes a pool of at most the threads that it was lowered for. Donated
-        arguments are the state, a struct. `beside` gives further steps, the functions `name_KEY`
-        beside `name_train`, whose arguments that have the name and structure of the state, or of a
-        part of it, are read from it. NumPy computes each step for the self-test. Raises
-        ArgumentError for a name that is no C identifier.
+        The function is `name_run`. With `threads` it takes a pool of at most the threads that it
+        was lowered for. Donated arguments are the state, a struct. `beside` gives further steps,
+        the functions `name_KEY` beside `name_train`, whose arguments that have the name and
+        structure of the state, or of a part of it, are read from it. NumPy computes each step for
+        the self-test. Raises ArgumentError for a name that is no C identifier.
         """
         from graphc.export.folder import write
 
-        return write(directory, name, {"train": self, **(beside or {})}, threads)
+        return write(
+            directory, name, {"train": self, **beside} if beside else {"run": self}, threads
+        )
 
     def __str__(self) -> str:
         return f"{self!r}\n{self.as_text()}"

@@ -13,7 +13,7 @@ from rich.text import Text
 from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
 from graphc.commands.target import TargetArgument, load_target
 from graphc.commands.verification import verify as compare
-from graphc.export.names import Identifiers
+from graphc.export.names import artifact_name
 from graphc.ir.formats import to_networkx
 from graphc.ir.graph import Graph
 from graphc.ir.printer import graph_text
@@ -121,7 +121,9 @@ def compile_(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
     name: Annotated[
         str | None,
-        typer.Option(help="What the C function is called; by default NAME.", show_default=False),
+        typer.Option(
+            help="What all names in the C begin with; by default NAME.", show_default=False
+        ),
     ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a step; with more than one it takes a pool.")
@@ -131,7 +133,7 @@ def compile_(
 ) -> None:
     """Write a step as C with self-test, example and build files. Needs no C compiler."""
     lowered = load_target(target).lower(threads=threads, target=compile_target)
-    called = name or Identifiers("step").fresh(target.rpartition(":")[2])
+    called = name or artifact_name(target.rpartition(":")[2])
     paths = lowered.export(out, called, threads=threads > 1)
     if json:
         print_json({"files": [str(path) for path in paths], "kernels": len(lowered.kernels)})

@@ -86,7 +86,7 @@ clean:
 
 _CMAKE = """\
 cmake_minimum_required(VERSION 3.13)
-project({name} C)
+project(graphc_{name} C)
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
@@ -95,18 +95,20 @@ set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_C_FLAGS_RELEASE "-O3")
-set({name}_TARGET "{target}" CACHE STRING "Flags that choose the processor of {name}.c")
+set(GX_TARGET_{name} "{target}" CACHE STRING "Flags that choose the processor of {name}.c")
 add_compile_options({base} {strict})
 {find}
-add_library({name} {name}.c)
-target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
-separate_arguments({name}_FLAGS UNIX_COMMAND "${{{name}_TARGET}}")
-target_compile_options({name} PRIVATE ${{{name}_FLAGS}})
-target_link_libraries({name} PUBLIC m{libraries})
+# For #include "...", not for <...>: whatever {name}.h is called, it hides no header of the system.
+add_library(lib{name} {name}.c)
+set_target_properties(lib{name} PROPERTIES OUTPUT_NAME {name})
+target_compile_options(lib{name} INTERFACE "SHELL:-iquote \\"${{CMAKE_CURRENT_SOURCE_DIR}}\\"")
+separate_arguments(GX_FLAGS UNIX_COMMAND "${{GX_TARGET_{name}}}")
+target_compile_options(lib{name} PRIVATE ${{GX_FLAGS}})
+target_link_libraries(lib{name} PUBLIC m{libraries})
 
 foreach(program selftest example)
   add_executable(${{program}} ${{program}}.c)
-  target_link_libraries(${{program}} PRIVATE {name})
+  target_link_libraries(${{program}} PRIVATE lib{name})
 endforeach()
 
 enable_testing()

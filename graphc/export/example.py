@@ -88,7 +88,7 @@ def _main(artifact: Interface, entry: Entry) -> str:
         lines += [
             f"    {name}_state *const state = reserve(sizeof *state);",
             "    if (from)",
-            "        load_state(from, state);",
+            "        transfer(from, state, 0);",
             "    else",
             "        initialize(state);",
         ]
@@ -96,7 +96,7 @@ def _main(artifact: Interface, entry: Entry) -> str:
         arguments += ["state"] if entry.uses("state") else []
     if entry.uses("constants"):
         lines.append(f"    {name}_constants *const constants = reserve(sizeof *constants);")
-        lines.append(f'    load_constants("{name}_constants.safetensors", constants);')
+        lines.append(f'    load("{name}_constants.safetensors", constants);')
         freed.append("constants")
         arguments.append("constants")
     lines += _given(entry, artifact)
@@ -120,7 +120,7 @@ def _main(artifact: Interface, entry: Entry) -> str:
     lines += _printed(entry.outputs)
     lines.append("    }")
     if artifact.state:
-        lines += ["    if (to)", "        save_state(to, state);"]
+        lines += ["    if (to)", "        transfer(to, state, 1);"]
     if artifact.threads > 1:
         lines.append(f"    {name}_pool_destroy(pool);")
     lines += [f"    free(out.{f.name});" for f in entry.outputs if f.type.shape]
@@ -144,7 +144,7 @@ def _given(entry: Entry, artifact: Interface) -> list[str]:
         )
     lines += ["    };", f"    long batches[{count}];", "    if (data) {"]
     lines += [f"        for (int k = 0; k < {count}; k++)"]
-    lines += ["            batches[k] = load_batches(data, &inputs[k]);", "    } else {"]
+    lines += ["            batches[k] = collect(data, &inputs[k]);", "    } else {"]
     lines.append(f"        for (int k = 0; k < {count}; k++) {{")
     lines.append("            batches[k] = 1;")
     lines.append("            inputs[k].data = allocate(inputs[k].bytes);")
@@ -202,7 +202,7 @@ static void complain(const char *path, const char *name, const char *error)
 }}
 
 /* Reads the state from a file, or writes it to one. */
-static void move_state(const char *path, {name}_state *state, int writes)
+static void transfer(const char *path, {name}_state *state, int writes)
 {{
     const gx_tensor tensors[] = {{
 {rows}
@@ -221,21 +221,11 @@ static void move_state(const char *path, {name}_state *state, int writes)
     if (error)
         complain(path, wrong < count ? tensors[wrong].name : "the file", error);
 }}
-
-static void load_state(const char *path, {name}_state *state)
-{{
-    move_state(path, state, 0);
-}}
-
-static void save_state(const char *path, {name}_state *state)
-{{
-    move_state(path, state, 1);
-}}
 """
 
 _BATCHES = """\
 /* Reads the array that holds batches of `batch` along its first axis; returns how many. */
-static long load_batches(const char *path, gx_tensor *batch)
+static long collect(const char *path, gx_tensor *batch)
 {
     gx_tensor_file file;
     gx_tensor all = *batch;

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from graphc.errors import ArgumentError
 from graphc.export.building import cmakelists, makefile
 from graphc.export.describing import manifest, readme
 from graphc.export.example import example
@@ -26,9 +27,8 @@ def write(
 ) -> list[Path]:
     """Writes the files of an artifact and gives their paths."""
     artifact = describe(name, steps, threads)
+    own = {f"{name}.h": header(artifact), f"{name}.c": source(artifact)}
     texts = {
-        f"{name}.h": header(artifact),
-        f"{name}.c": source(artifact),
         "selftest.c": selftest(artifact),
         "example.c": example(artifact),
         "CMakeLists.txt": cmakelists(artifact),
@@ -36,10 +36,13 @@ def write(
         "manifest.json": manifest(artifact),
         "README.md": readme(artifact),
     }
+    for file in own:
+        if file.lower() in texts:
+            raise ArgumentError(f"export: the folder has a {file} of its own; choose another name")
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for file, text in texts.items():
+    for file, text in (own | texts).items():
         paths.append(folder / file)
         paths[-1].write_text(text, encoding="utf-8")
     if artifact.constants:

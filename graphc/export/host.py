@@ -81,7 +81,7 @@ def constants_loader(artifact: Interface) -> str:
     """A function that reads the constants or ends the program."""
     return "\n".join(
         [
-            f"static void load_constants(const char *path, {artifact.name}_constants *constants)",
+            f"static void load(const char *path, {artifact.name}_constants *constants)",
             "{",
             "    const gx_tensor tensors[] = {",
             *tensors(artifact.constants, "constants->"),

@@ -14,7 +14,7 @@ from graphc import tree
 from graphc.build import cpu
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError
-from graphc.export.names import Identifiers
+from graphc.export.names import OWN_WORDS, Identifiers, artifact_name
 from graphc.io import CODES, leaf_names
 from graphc.ir.printer import graph_text
 from graphc.schedule.program import ALIGNMENT
@@ -23,7 +23,7 @@ from graphc.stages import Lowered
 from graphc.trace import Leaf, Signature
 
 #: Changes when what callers rely on does: layouts, functions, status codes.
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -123,26 +123,28 @@ def struct_bytes(fields: Sequence[Field]) -> int:
 
 
 def describe(name: str, lowered: Mapping[str, Lowered[Any, Any]], threads: bool) -> Interface:
-    """The interface of an artifact with one function for each step, called `name` where there is
-    one alone and `name_KEY` otherwise.
+    """The interface of an artifact with one function for each step, called `name_KEY`.
 
     Donated arguments are the state. In the other steps an argument that has the name, structure and
     types of a donated one, or of a part of it, is read from the state. Raises ArgumentError.
     """
-    chosen = Identifiers().fresh(name)
+    chosen = artifact_name(name)
     if chosen != name:
-        raise ArgumentError(f"export: the name is a C identifier such as {chosen!r}, got {name!r}")
+        raise ArgumentError(
+            f"export: the name is a C identifier such as {chosen!r}, which does not begin as those"
+            f" of graphc's runtime (gx_), of kernels (k00_) or of threads do, got {name!r}"
+        )
     targets = sorted({step.target for step in lowered.values()})
     if len(targets) != 1:
         raise ArgumentError(f"export: all steps are for one target, got {', '.join(targets)}")
     state = _State(lowered)
     constants = _Constants()
-    functions = Identifiers("step")
+    functions = Identifiers("step", OWN_WORDS, ("_inputs", "_outputs"))
     entries = tuple(
-        _entry(name if len(lowered) == 1 else f"{name}_{functions.fresh(key)}", key, step, state,
-               constants)
+        _entry(f"{name}_{functions.fresh(key)}", key, step, state, constants)
         for key, step in lowered.items()
-    )  # fmt: skip
+    )
+    _check_macros(entries)
     text = "\n".join(graph_text(step.traced.graph) for step in lowered.values())
     return Interface(
         name,
@@ -154,6 +156,14 @@ def describe(name: str, lowered: Mapping[str, Lowered[Any, Any]], threads: bool)
         max(step.threads for step in lowered.values()) if threads else 1,
         hashlib.sha256(text.encode()).hexdigest(),
     )
+
+
+def _check_macros(entries: Sequence[Entry]) -> None:
+    """Refuses `a_b` with an argument `c` beside `a` with an argument `b_c`."""
+    macros = [f"{e.function}_{f.name}".upper() for e in entries for f in (*e.inputs, *e.outputs)]
+    for macro in macros:
+        if macros.count(macro) > 1:
+            raise ArgumentError(f"export: two arguments would be called {macro}; rename a step")
 
 
 def _laid_out(fields: Sequence[Field]) -> tuple[Field, ...]:

@@ -32,37 +32,36 @@ def selftest(artifact: Interface) -> str:
         parts.append(constants_loader(artifact))
     if artifact.state:
         parts.append(_fill_state(artifact, state))
-    for e in expectations:
-        parts += _tables(e)
-        parts.append(_test(artifact, e))
+    for number, e in enumerate(expectations):
+        parts += _tables(e, number)
+        parts.append(_test(artifact, e, number))
     parts.append(_main(artifact, expectations))
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
 def _fill_state(artifact: Interface, fillings: Sequence[Filling]) -> str:
-    lines = [f"static void fill_state({artifact.name}_state *state)", "{"]
+    lines = [f"static void initialize({artifact.name}_state *state)", "{"]
     for field, how in zip(artifact.state, fillings, strict=True):
         lines.append(f"    {fill_call(address('state->', field), field.type, how)};")
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _numbers(e: Expectation) -> dict[str, list[tuple[int, float]]]:
-    """All that a test expects, as C arrays of places and numbers: every result's elements, the
-    errors allowed, and the derivative.
+def _numbers(e: Expectation, number: int) -> dict[str, list[tuple[int, float]]]:
+    """All that the test of a number expects, as C arrays of places and numbers: every result's
+    elements, the errors allowed, and the derivative.
     """
-    function = e.entry.function
     found = {
-        f"{function}_{k}": list(zip(check.places, check.wanted, strict=True))
+        f"wanted{number}_{k}": list(zip(check.places, check.wanted, strict=True))
         for k, check in enumerate(e.checks)
     }
-    found[f"{function}_allowed"] = [(k, check.tolerance) for k, check in enumerate(e.checks)]
+    found[f"allowed{number}"] = [(k, check.tolerance) for k, check in enumerate(e.checks)]
     if e.slope is not None:
-        found[f"{function}_slope"] = [(0, e.slope.wanted), (1, e.slope.tolerance)]
+        found[f"slope{number}"] = [(0, e.slope.wanted), (1, e.slope.tolerance)]
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _tables(e: Expectation) -> Iterator[str]:
-    for name, rows in _numbers(e).items():
+def _tables(e: Expectation, number: int) -> Iterator[str]:
+    for name, rows in _numbers(e, number).items():
         lines = [f"static const struct probe {name}[] = {{", "   "]
         for place, value in rows:
             row = f"{{{place}, {_literal(value)}}}"
@@ -72,24 +71,23 @@ def _tables(e: Expectation) -> Iterator[str]:
         yield "\n".join([*lines, "};"]) + "\n"
 
 
-def _test(artifact: Interface, e: Expectation) -> str:
+def _test(artifact: Interface, e: Expectation, number: int) -> str:
     """The function that runs an entry once and compares, then takes the difference quotient."""
     entry = e.entry
-    lines = [f"static int test_{entry.function}({_context(artifact)})", "{", "    int failed = 0;"]
+    lines = [f"static int test{number}({_context(artifact)})", "{", "    int failed = 0;"]
     arguments = []
     if entry.uses("state"):
-        lines.append("    fill_state(state);")
+        lines.append("    initialize(state);")
         arguments.append("state")
     if entry.uses("constants"):
         arguments.append("constants")
     if entry.inputs:
         lines.append(f"    {entry.function}_inputs in;")
-        for field, how in zip(entry.inputs, e.inputs, strict=True):
+        for k, (field, how) in enumerate(zip(entry.inputs, e.inputs, strict=True)):
             if field.type.shape:
-                c = field.type.dtype.c
-                lines.append(f"    {c} *const in_{field.name} = {room(field)};")
-                lines.append(f"    {fill_call(f'in_{field.name}', field.type, how)};")
-                lines.append(f"    in.{field.name} = in_{field.name};")
+                lines.append(f"    {field.type.dtype.c} *const given{k} = {room(field)};")
+                lines.append(f"    {fill_call(f'given{k}', field.type, how)};")
+                lines.append(f"    in.{field.name} = given{k};")
             else:
                 lines.append(f"    {fill_call(f'&in.{field.name}', field.type, how)};")
         arguments.append("&in")
@@ -106,9 +104,9 @@ def _test(artifact: Interface, e: Expectation) -> str:
     lines.append(f'    failed |= refused("{entry.function}", {call});')
     for k, check in enumerate(e.checks):
         if check.places:
-            lines.append(f"    failed |= {_compare(entry.function, k, check)};")
+            lines.append(f"    failed |= {_compare(number, k, check)};")
     if e.slope is not None:
-        lines += _difference(entry.function, e.slope, call)
+        lines += _difference(number, e.slope, call)
     else:
         lines.append(f'    puts("  no difference quotient: {_plain(e.reason)}");')
     for prefix, fields in (("(void *)in.", entry.inputs), ("out.", entry.outputs)):
@@ -121,21 +119,21 @@ def _plain(text: str) -> str:
     return "".join(c if 32 <= ord(c) < 127 and c not in '"\\?' else "." for c in text[:120])
 
 
-def _compare(function: str, k: int, check: Check) -> str:
+def _compare(number: int, k: int, check: Check) -> str:
     owner = "state->" if check.updated else "out."
     field = check.field
     kind = field.type.dtype.name.upper()
     return (
-        f'compare("{field.name}", {address(owner, field)}, {kind}, {function}_{k},'
-        f" {len(check.places)}, {function}_allowed[{k}].wanted)"
+        f'compare("{field.name}", {address(owner, field)}, {kind}, wanted{number}_{k},'
+        f" {len(check.places)}, allowed{number}[{k}].wanted)"
     )
 
 
-def _difference(function: str, slope: Slope, call: str) -> Iterator[str]:
+def _difference(number: int, slope: Slope, call: str) -> Iterator[str]:
     yield "    double along[2];"
     yield "    for (int side = 0; side < 2; side++) {"
     yield f"        const double shift = side ? -{slope.step!r} : {slope.step!r};"
-    yield "        fill_state(state);"
+    yield "        initialize(state);"
     for field, how in slope.directions:
         where, kind = address("state->", field), field.type.dtype.name.upper()
         size, most = field.type.size, f"shift * {how.high!r}"
@@ -145,7 +143,7 @@ def _difference(function: str, slope: Slope, call: str) -> Iterator[str]:
     yield "    }"
     yield (
         f"    failed |= derivative((along[0] - along[1]) / {2 * slope.step!r},"
-        f" {function}_slope[0].wanted, {function}_slope[1].wanted);"
+        f" slope{number}[0].wanted, slope{number}[1].wanted);"
     )
 
 
@@ -173,9 +171,7 @@ def _main(artifact: Interface, expectations: Sequence[Expectation]) -> str:
         free.append("state")
     if artifact.constants:
         lines.append(f"    {name}_constants *const constants = reserve(sizeof *constants);")
-        lines.append(
-            f'    load_constants(argc > 1 ? argv[1] : "{name}_constants.safetensors", constants);'
-        )
+        lines.append(f'    load(argc > 1 ? argv[1] : "{name}_constants.safetensors", constants);')
         arguments.append("constants")
         free.append("constants")
     lines.append(f"    void *const arena = reserve({capitals}_ARENA_BYTES);")
@@ -193,9 +189,9 @@ def _main(artifact: Interface, expectations: Sequence[Expectation]) -> str:
         arguments.append("pool")
         free.append("pool")
     lines.append("    failed |= altered();")
-    for e in expectations:
+    for number, e in enumerate(expectations):
         lines.append(f'    puts("{e.entry.function}");')
-        lines.append(f"    failed |= test_{e.entry.function}({', '.join(arguments)});")
+        lines.append(f"    failed |= test{number}({', '.join(arguments)});")
     if artifact.threads > 1:
         lines.append(f"    {name}_pool_destroy(pool);")
     lines += [f"    release({what});" for what in free]
@@ -215,8 +211,8 @@ def _literal(value: float) -> str:
 def _digest(expectations: Sequence[Expectation]) -> int:
     """FNV-1a of every number of the test, as `_digest_code` computes it."""
     digest = _BASIS
-    for e in expectations:
-        for rows in _numbers(e).values():
+    for number, e in enumerate(expectations):
+        for rows in _numbers(e, number).values():
             for place, value in rows:
                 digest = _mixed(_mixed(digest, float(place)), value)
     return digest
@@ -235,11 +231,11 @@ def _digest_code(expectations: Sequence[Expectation]) -> str:
         "{",
         f"    uint64_t digest = UINT64_C({_BASIS});",
     ]
-    for e in expectations:
-        for name, rows in _numbers(e).items():
+    for number, e in enumerate(expectations):
+        for name, rows in _numbers(e, number).items():
             lines.append(f"    digest = mixed(digest, {name}, {len(rows)});")
     lines += [
-        "    if (digest == EXPECTED_DIGEST)",
+        "    if (digest == DIGEST)",
         "        return 0;",
         '    puts("the expected numbers were changed after they were written");',
         "    return 1;",
@@ -264,7 +260,7 @@ _HEAD = """\
 #include <string.h>
 
 /* FNV-1a of all expected numbers and their places. */
-#define EXPECTED_DIGEST UINT64_C({hash})
+#define DIGEST UINT64_C({hash})
 """
 
 _TOOLS = """\

@@ -50,7 +50,7 @@ def source(artifact: Interface) -> str:
 
 
 def _scope(artifact: Interface, entry: Entry) -> str:
-    return "" if len(artifact.entries) == 1 else f"{entry.function}_"
+    return "" if len(artifact.entries) == 1 else f"gx_{entry.function}_"
 
 
 def _head(artifact: Interface) -> str:
