@@ -187,7 +187,8 @@ from graphc.functions.numpy_only import diag, inner, kron, nan_to_num, vdot
 from graphc.io import load, save
 from graphc.ir.graph import Graph
 from graphc.jit import Jitted, compile, jit
-from graphc.stages import Compiled, KernelInfo, Lowered
+from graphc.kernel_info import KernelInfo
+from graphc.stages import Compiled, Lowered
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (

@@ -9,13 +9,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphc.build.machine import Limits
+from graphc.kernel_info import KernelInfo
 from graphc.text import html_table, text_table
-
-if TYPE_CHECKING:
-    from graphc.stages import KernelInfo
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +26,9 @@ from graphc.errors import ArgumentError, CompilerError
 from graphc.frame import Frame
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
-from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.graph import Graph, Value
 from graphc.ir.site import located
+from graphc.kernel_info import KernelInfo, kernel_info
 from graphc.memory import Choice, MemoryReport, Saved, byte_count, plans
 from graphc.passes.pipeline import Stage
 from graphc.profile import Profile, summarize
@@ -55,31 +55,6 @@ int graphc_profile(void *const *in, void *const *out, void *arena, const void *r
 _KERNEL_HEAD = ("#", "kernel", "operators", "flops", "bytes", "lines")
 #: C files that one core compiles: enough that the last one is not waited for long.
 _FILES = 2
-
-
-@dataclass(frozen=True)
-class KernelInfo:
-    """One kernel as it runs: `name` of its C function, the nodes that it computes, the lines of
-    the user's that they come from, floating-point operations and bytes moved at least, its C text.
-    """
-
-    name: str
-    nodes: tuple[Node, ...]
-    sources: tuple[str, ...]
-    flops: int
-    bytes: int
-    c_text: str
-
-    def __str__(self) -> str:
-        head = f"{self.name}: {self.flops:,} flops, {self.bytes:,} bytes at least"
-        return f"{head}; {', '.join(self.sources)}\n{self.c_text}"
-
-    def __repr__(self) -> str:
-        ops = ", ".join(dict.fromkeys(n.op.name for n in self.nodes))
-        return f"<Kernel {self.name}: {ops}; {self.flops} flops, {self.bytes} bytes>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def lower(
@@ -155,7 +130,7 @@ class Lowered(Generic[P, R]):
     @cached_property
     def kernels(self) -> tuple[KernelInfo, ...]:
         """The kernels in the order in which they run."""
-        return tuple(_kernel_info(text) for text in self.unit.kernels)
+        return tuple(kernel_info(text) for text in self.unit.kernels)
 
     @cached_property
     def c_source(self) -> str:
@@ -307,14 +282,6 @@ def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
             source=error.source,
             hint="correct the text that custom_op was given",
         ) from error
-
-
-def _kernel_info(text: c_unit.KernelText) -> KernelInfo:
-    kernel = text.kernel
-    sites = dict.fromkeys(str(n.meta.site) for n in kernel.computed if n.meta.site is not None)
-    return KernelInfo(
-        text.name, tuple(kernel.computed), tuple(sites), kernel.flops, kernel.bytes, text.text
-    )
 
 
 class Compiled(Generic[P, R]):

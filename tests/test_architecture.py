@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "inspect",
         "io",
         "jit",
+        "kernel_info",
         "lint",
         "memory",
         "nn",
