@@ -20,6 +20,7 @@ from graphc.build.machine import limits as measure_limits
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
+from graphc.codegen.preamble import CDEF, interface
 from graphc.codegen.routines import at_fault
 from graphc.debug import STEP_CDEF, Moment, Stepper, Watch, replayed
 from graphc.errors import ArgumentError, CompilerError
@@ -40,12 +41,6 @@ from graphc.transforms import Tapped
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: What cffi is told of a compiled step.
-_CDEF = """
-int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
-"""
-
 
 _PROFILE_CDEF = """
 int graphc_profile(void *const *in, void *const *out, void *arena, const void *runtime,
@@ -140,7 +135,7 @@ class Lowered(Generic[P, R]):
     @cached_property
     def c_header(self) -> str:
         """The interface of `c_source` for C programs."""
-        return c_unit.interface(self.program)
+        return interface(self.program)
 
     @property
     def threads(self) -> int:
@@ -225,7 +220,7 @@ class Lowered(Generic[P, R]):
         """
         if debug:
             return Debugged(self, _load(c_unit.stepped(self.unit), STEP_CDEF, self.target))
-        return Compiled(self, _load(self.unit, _CDEF, self.target))
+        return Compiled(self, _load(self.unit, CDEF, self.target))
 
     def export(
         self,

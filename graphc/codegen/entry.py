@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.codegen.hazards import accesses, barriers
+from graphc.codegen.turns import as_loops
 from graphc.schedule.program import Buffer, Memory, Program
 
-#: Calls in one function: a larger one makes the C compiler slow.
+#: Lines of one function, nearly: a larger one makes the C compiler slow.
 _CALLS = 400
 
 
@@ -21,11 +22,15 @@ def entry(program: Program, kernels: Sequence[str]) -> str:
 
 def region(program: Program, kernels: Sequence[str], threads: int, scope: str = "") -> str:
     """`step_region`, what every thread of a step runs: the kernels' calls in order, a barrier where
-    data crosses threads. `scope` begins the names of what would otherwise stand twice in a file of
-    several programs.
+    data crosses threads, in loops where they repeat. `scope` begins the names of what would
+    otherwise stand twice in a file of several programs.
     """
     calls = _calls(program, kernels, threads, scope)
-    parts = [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)] or [[]]
+    parts: list[list[str]] = [[]]
+    for statements in as_loops(calls):
+        if len(parts[-1]) >= _CALLS:
+            parts.append([])
+        parts[-1] += statements
     text = ""
     names = []
     for k, part in enumerate(parts):

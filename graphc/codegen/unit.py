@@ -15,6 +15,7 @@ from graphc.codegen.correlation import correlation_body
 from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
+from graphc.codegen.preamble import preamble
 from graphc.codegen.product import product_body, tile_function
 from graphc.codegen.repeat import repeat_body
 from graphc.codegen.routines import routines_of
@@ -23,7 +24,6 @@ from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.weight_gradient import weight_gradient_body
-from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
@@ -116,7 +116,7 @@ def generate(program: Program, scope: str = "", functions: Functions | None = No
         unit.kernels.append(_kernel(kernel, program, program.threads, functions, unit, scope))
     unit.tables = tables(program, scope)
     unit.entry = entry(program, [k.call for k in unit.kernels])
-    unit.header = _header(program, unit)
+    unit.header = preamble(program, len(unit.functions))
     return unit
 
 
@@ -134,16 +134,6 @@ def body(unit: Unit) -> str:
     """Everything that is generated, without the runtime."""
     definitions = unit.definitions.values()
     return "\n".join([*definitions, *unit.tables.values(), *unit.functions.values(), unit.entry])
-
-
-def interface(program: Program) -> str:
-    """The C header of a step."""
-    return _INTERFACE.format(
-        inputs=len(program.graph.inputs) + len(program.constants),
-        outputs=len(program.graph.outputs),
-        arena=program.plan.peak,
-        threads=program.threads,
-    )
 
 
 def _kernel(
@@ -228,78 +218,11 @@ def _fused(kernel: Kernel) -> list[str]:
     return lines
 
 
-def _header(program: Program, unit: Unit) -> str:
-    """The comment at the head of the file: signature, counts, the arena's table."""
-    graph = program.graph
-    lines = ["A training step compiled by graphc.", ""]
-    donated = {j: i for i, j in graph.donated.items()}
-    for i, value in enumerate(graph.inputs):
-        label = getattr(value.node.op, "label", "")
-        lines.append(f"  in[{i}]   {_typed(value.type)}  {emit_c.comment_text(label)}")
-    for i, array in enumerate(program.constants, len(graph.inputs)):
-        lines.append(
-            f"  in[{i}]   {_typed(TensorType(array.shape, as_dtype(array.dtype)))}  a constant"
-        )
-    names = graph.output_names or [""] * len(graph.outputs)
-    for j, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
-        where = f"written over in[{donated[j]}]" if j in donated else ""
-        lines.append(
-            f"  out[{j}]  {_typed(value.type)}  {emit_c.comment_text(name)}  {where}".rstrip()
-        )
-    naive = sum(v.type.nbytes for k in program.kernels for v in k.writes)
-    lines += [
-        "",
-        f"{len(program.kernels)} kernels in {len(unit.functions)} functions."
-        f" Arena: {program.plan.peak} bytes; without reuse {naive}.",
-        "",
-        "Arena slots: offset, bytes, first and last kernel that use it",
-    ]
-    slots = sorted(program.arena_buffers, key=lambda b: (b.offset, b.first))
-    for b in slots[:200]:
-        what = str(b.values[-1].type) if b.values else "workspace"
-        lines.append(f"  {b.offset:>10} {b.nbytes:>10}  {b.first:>4}..{b.last - 1:<4} {what}")
-    if len(slots) > 200:
-        lines.append(f"  … and {len(slots) - 200} more")
-    return "/* " + "\n * ".join(lines).replace("\n *  ", "\n *  ") + " */\n"
-
-
-def _typed(type: TensorType) -> str:
-    return f"{type!s:24}"
-
-
 def source(unit: Unit, runtime: str) -> str:
     """The text of the file, given the text of the runtime's functions that it uses."""
     parts = [unit.header, runtime, "\n".join(unit.definitions.values()), *unit.tables.values()]
     parts += [*unit.functions.values(), unit.entry]
     return "\n".join(p.rstrip() + "\n" for p in parts if p.strip())
-
-
-_INTERFACE = """\
-#ifndef GRAPHC_STEP_H
-#define GRAPHC_STEP_H
-/* A training step compiled by graphc. The tables of arguments and results stand at the head of the
- * C file. */
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-#define GRAPHC_STEP_INPUTS {inputs}
-#define GRAPHC_STEP_OUTPUTS {outputs}
-#define GRAPHC_STEP_ARENA_BYTES {arena}
-#define GRAPHC_STEP_THREADS {threads}
-
-/* Runs one step. in and out hold the addresses of the arguments' and results' arrays, arena
- * GRAPHC_STEP_ARENA_BYTES bytes aligned to 64. runtime is a thread pool (struct gx_runtime in the
- * C file), unused with one thread. Returns 0, or an error number of the pool. */
-int graphc_step(void *const *in, void *const *out, void *arena, const void *runtime);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
 
 
 def _by_effort(unit: Unit) -> list[tuple[tuple[str, ...], list[str]]]:
