@@ -4,8 +4,9 @@
  * each row (Milakov and Gimelshein, arXiv:1805.02867), and the slopes of the backward pass.
  *
  * A tile has rows of GX_ATTEND_KEYS scores, of which the first `keys` are of keys that exist. Row r
- * sees those at most up to number `edge` + r, itself included. Folds have the same order for
- * vectors of any width.
+ * sees those at most up to number `edge` + r, itself included: `edge` is a multiple of
+ * GX_ATTEND_KEYS. Scores behind the last group of 64 bytes that a row sees are not computed. Folds
+ * have the same order for vectors of any width.
  *
  * SPDX-License-Identifier: MIT-0 */
 
@@ -22,6 +23,11 @@
 static inline int gx_attend_seen(int64_t keys, int64_t edge, int64_t r) {
   const int64_t seen = edge + r + 1;
   return (int)(seen < keys ? seen : keys);
+}
+
+/* The scores that are computed, of a row of which the first `seen` count: whole groups of `lanes`. */
+static inline int gx_attend_end_of(int seen, int lanes) {
+  return (seen + lanes - 1) / lanes * lanes;
 }
 
 /* Before the first tile of keys: nothing seen. */
@@ -100,7 +106,10 @@ GX_INLINE double gx_attend_larger_f64(double x, double y) {
     } \
     for (int64_t r = 0; r < rows; r++) { \
       T *restrict row = scores + r * GX_ATTEND_KEYS; \
-      for (int c = 0; c < GX_ATTEND_KEYS; c++) row[c] = EXP(row[c] - shift[r]); \
+      const int end = gx_attend_end_of(gx_attend_seen(keys, edge, r), lanes); \
+      for (int first = 0; first < end; first += lanes) \
+        for (int c = first; c < first + lanes; c++) row[c] = EXP(row[c] - shift[r]); \
+      for (int c = end; c < GX_ATTEND_KEYS; c++) row[c] = 0; \
     } \
     GX_ATTEND_FOLD(T, PART, PACK, GX_ADD, rows, scores, part, turned) \
     if (changed) { \
@@ -113,10 +122,10 @@ GX_INLINE double gx_attend_larger_f64(double x, double y) {
       for (int64_t r = 0; r < rows; r++) total[r] += turned[c * GX_ATTEND_KEYS + r]; \
   }
 
-GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp_f32, gx_attend_larger_f32, GX_ATTEND_PART_F32,
+GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp_falling_f32, gx_attend_larger_f32, GX_ATTEND_PART_F32,
                gx_pack_f32)
 
-GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_f64, gx_attend_larger_f64, GX_ATTEND_PART_F64,
+GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_falling_f64, gx_attend_larger_f64, GX_ATTEND_PART_F64,
                gx_pack_f64)
 
 /* Defines the end of a row: `mixed` over `total`, and `largest` becomes the log-sum-exp. A row that
@@ -124,11 +133,14 @@ GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_f64, gx_attend_larger_f64, GX_
 #define GX_ATTEND_END(name, T, LOG) \
   static inline void name(int64_t rows, int64_t width, T *restrict largest, \
                           const T *restrict total, T *restrict mixed) { \
+    T factor[GX_ATTEND_KEYS]; \
     for (int64_t r = 0; r < rows; r++) { \
-      const T factor = 1 / (total[r] == 0 ? 1 : total[r]); \
-      for (int64_t c = 0; c < width; c++) mixed[r * width + c] *= factor; \
-      largest[r] = total[r] == 0 ? INFINITY : largest[r] + LOG(total[r]); \
+      const T sum = total[r]; \
+      factor[r] = 1 / (sum == 0 ? 1 : sum); \
+      largest[r] = sum == 0 ? INFINITY : largest[r] + LOG(sum); \
     } \
+    for (int64_t r = 0; r < rows; r++) \
+      for (int64_t c = 0; c < width; c++) mixed[r * width + c] *= factor[r]; \
   }
 
 GX_ATTEND_END(gx_attend_end_f32, float, gx_log_f32)
@@ -144,21 +156,24 @@ GX_ATTEND_END(gx_attend_end_f64, double, gx_log_f64)
   static inline void name(int64_t rows, int64_t keys, int64_t edge, T scale, T slope, \
                           const T *restrict lse, const T *restrict delta, T *restrict scores, \
                           T *restrict pulled) { \
+    enum { lanes = 64 / sizeof(T) }; \
     for (int64_t r = 0; r < rows; r++) { \
       T *restrict row = scores + r * GX_ATTEND_KEYS, *restrict pull = pulled + r * GX_ATTEND_KEYS; \
       const int seen = gx_attend_seen(keys, edge, r); \
       const T shift = lse[r], less = delta[r]; \
-      for (int c = 0; c < GX_ATTEND_KEYS; c++) { \
-        const T p = EXP(row[c] * scale - shift); \
-        const T s = p * (pull[c] - less) * slope; \
-        row[c] = c < seen ? p : 0; \
-        pull[c] = c < seen ? s : 0; \
+      for (int first = 0; first < gx_attend_end_of(seen, lanes); first += lanes) { \
+        for (int c = first; c < first + lanes; c++) { \
+          const T p = EXP(row[c] * scale - shift); \
+          const T s = p * (pull[c] - less) * slope; \
+          row[c] = c < seen ? p : 0; \
+          pull[c] = c < seen ? s : 0; \
+        } \
       } \
     } \
   }
 
-GX_ATTEND_SLOPES(gx_attend_slopes_f32, float, gx_exp_f32)
+GX_ATTEND_SLOPES(gx_attend_slopes_f32, float, gx_exp_falling_f32)
 
-GX_ATTEND_SLOPES(gx_attend_slopes_f64, double, gx_exp_f64)
+GX_ATTEND_SLOPES(gx_attend_slopes_f64, double, gx_exp_falling_f64)
 
 #endif

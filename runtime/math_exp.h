@@ -103,6 +103,16 @@ GX_INLINE double gx_exp_normal_f64(double x) {
   return p * gx_power_f64(t);
 }
 
+/* e^x for x below 87, where numbers below 2^-125 are 0. NaN gives NaN. */
+GX_INLINE float gx_exp_falling_f32(float x) {
+  return gx_select_f32(x < -87.0f, 0.0f, gx_exp_normal_f32(x));
+}
+
+/* As gx_exp_falling_f32, for x below 708; numbers below 2^-1021 are 0. */
+GX_INLINE double gx_exp_falling_f64(double x) {
+  return gx_select_f64(x < -708.0, 0.0, gx_exp_normal_f64(x));
+}
+
 /* 2^x = 2^n (1 + r P(r)), n = x rounded; P has degree 5, error 2^-27. */
 GX_INLINE float gx_exp2_f32(float x) {
   float t = x + GX_MAGIC_F32;

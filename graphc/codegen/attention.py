@@ -114,15 +114,18 @@ class _Generator:
         self, body: list[Stmt], rows: Expr, columns: int, depth: Callable[[Expr], Expr],
         left: Callable[[Expr], tuple[str, Expr, int, int]],
         right: Callable[[Expr], tuple[str, Expr, int]], into: tuple[str, Expr], mode: str,
+        last: Callable[[Expr], Expr] | None = None,
     ) -> None:  # fmt: skip
         """Tiles of a product of working arrays. `left` and `right` give, for the first row of a
-        tile, array, offset and strides; `into` has rows of `columns`.
+        tile, array, offset and strides; `into` has rows of `columns`, of which those before `last`
+        are computed.
         """
         tile_rows, tile_columns = self.kernel.tile
         function = f"{tile_function(self.kernel)[0]}_into"
         r, inner = self._loop(body, "r", index(0), rows, tile_rows)
         terms = depth(r)
-        c, innermost = self._loop(inner, "c", index(0), index(columns), tile_columns)
+        end = last(r) if last else index(columns)
+        c, innermost = self._loop(inner, "c", index(0), end, tile_columns)
         (a, a_at, a_row, a_step), (b, b_at, b_step) = left(r), right(r)
         innermost.append(Do(function, (
             terms, address(a, a_at), index(a_row), index(a_step), address(b, b_at + c),
@@ -140,6 +143,7 @@ class _Generator:
             body, rows, TILE, lambda r: index(width),
             lambda r: ("queries", (queries + r) * wide, wide, 1),
             lambda r: ("keys_turned", column * width, TILE), ("scores", index(0)), "GX_SET",
+            None if self.kernel.mask else self._seen(index(TILE), row, column),
         )  # fmt: skip
         count = self._count(body, self.keys, column)
         scale = const(self.kernel.attend.scale, self.dtype)
@@ -266,7 +270,7 @@ class _Generator:
             body, rows, TILE, lambda r: index(self.values),
             lambda r: ("pulls", (row + r) * value_wide, value_wide, 1),
             lambda r: ("values_turned", column * self.values, TILE),
-            ("slopes", index(0)), "GX_SET",
+            ("slopes", index(0)), "GX_SET", self._seen(index(TILE), row, column),
         )  # fmt: skip
         slope = const(self.kernel.attend.scale, self.dtype)
         body.append(Do(f"gx_attend_slopes_{self.suffix}", (
