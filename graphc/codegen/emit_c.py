@@ -102,7 +102,11 @@ def _stmt(s: Stmt, depth: int) -> Iterator[str]:
             yield from _braced(pad + head, body, depth)
         case If(condition, body, otherwise):
             yield from _braced(f"{pad}if ({expression(condition)})", body, depth)
-            if otherwise:
+            if len(otherwise) == 1 and isinstance(otherwise[0], If):
+                first, *rest = _stmt(otherwise[0], depth)
+                yield f"{pad}else {first.lstrip()}"
+                yield from rest
+            elif otherwise:
                 yield from _braced(f"{pad}else", otherwise, depth)
         case While(condition, body):
             yield from _braced(f"{pad}while ({expression(condition)})", body, depth)

@@ -64,14 +64,20 @@ def _loads_under_condition(expr: Expr) -> bool:
     stack = [expr]
     while stack:
         part = stack.pop()
-        if isinstance(part, Select) and any(map(_has_load, (part.yes, part.no))):
+        if isinstance(part, Select) and loads_under(part):
             return True
         stack.extend(operands(part))
     return False
 
 
-def _has_load(expr: Expr) -> bool:
-    return isinstance(expr, Load) or any(map(_has_load, operands(expr)))
+def loads_under(choice: Select) -> bool:
+    """Whether memory is read under a condition."""
+    return has_load(choice.yes) or has_load(choice.no)
+
+
+def has_load(expr: Expr) -> bool:
+    """Whether an expression reads memory."""
+    return isinstance(expr, Load) or any(map(has_load, operands(expr)))
 
 
 def _split(loop: For) -> list[Stmt]:
@@ -85,7 +91,7 @@ def _split(loop: For) -> list[Stmt]:
     loops: list[Stmt] = []
     for low, high in pairwise(edges):
         known = _knowing(loop.var, low, high)
-        body = split_loops([_mapped(s, known) for s in loop.body])
+        body = split_loops([mapped(s, known) for s in loop.body])
         begin_at, end_at = _latest(loop.begin, low), _earliest(loop.end, high)
         loops.append(For(loop.var, begin_at, end_at, body))
     return loops
@@ -169,7 +175,7 @@ def _knowing(var: Var, low: int | None, high: int | None) -> Callable[[Expr], Ex
         known = decide(expr) if expr.dtype is bool_ else None
         if known is not None:
             return Const(bool_, known)
-        expr = _with_operands(expr, rewrite)
+        expr = with_operands(expr, rewrite)
         if isinstance(expr, Select) and isinstance(expr.condition, Const):
             return expr.yes if expr.condition.value else expr.no
         if isinstance(expr, Binary) and expr.op in ("&&", "||"):
@@ -181,7 +187,8 @@ def _knowing(var: Var, low: int | None, high: int | None) -> Callable[[Expr], Ex
     return rewrite
 
 
-def _with_operands(expr: Expr, f: Callable[[Expr], Expr]) -> Expr:
+def with_operands(expr: Expr, f: Callable[[Expr], Expr]) -> Expr:
+    """A copy of an expression with its operands rewritten."""
     match expr:
         case Binary():
             return replace(expr, left=f(expr.left), right=f(expr.right))
@@ -196,18 +203,18 @@ def _with_operands(expr: Expr, f: Callable[[Expr], Expr]) -> Expr:
     return expr
 
 
-def _mapped(stmt: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
+def mapped(stmt: Stmt, f: Callable[[Expr], Expr]) -> Stmt:
     """A copy of a statement with its expressions rewritten."""
     match stmt:
         case For():
-            inner = [_mapped(s, f) for s in stmt.body]
+            inner = [mapped(s, f) for s in stmt.body]
             return replace(stmt, begin=f(stmt.begin), end=f(stmt.end), body=inner)
         case If():
-            inner = [_mapped(s, f) for s in stmt.body]
-            other = [_mapped(s, f) for s in stmt.otherwise]
+            inner = [mapped(s, f) for s in stmt.body]
+            other = [mapped(s, f) for s in stmt.otherwise]
             return replace(stmt, condition=f(stmt.condition), body=inner, otherwise=other)
         case Only():
-            return replace(stmt, body=[_mapped(s, f) for s in stmt.body])
+            return replace(stmt, body=[mapped(s, f) for s in stmt.body])
         case Let() | Declare() | Assign():
             return replace(stmt, value=f(stmt.value))
         case Store() | Accumulate():

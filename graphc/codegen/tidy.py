@@ -33,10 +33,10 @@ def tidy(body: list[Stmt]) -> list[Stmt]:
         uses: Counter[str] = Counter()
         for stmt in _all(body):
             for expr in expressions(stmt):
-                uses.update(_names(expr))
+                uses.update(names(expr))
         before = sum(uses.values())
         body = _block(body, uses)
-        after = sum(1 for s in _all(body) for e in expressions(s) for _ in _names(e))
+        after = sum(1 for s in _all(body) for e in expressions(s) for _ in names(e))
         if after == before:
             return body
 
@@ -66,7 +66,7 @@ def _block(body: list[Stmt], uses: Counter[str]) -> list[Stmt]:
 
 def _uses(body: list[Stmt], name: str) -> int:
     """How often a name is used in the block that declares it."""
-    return sum(n == name for s in _all(body) for e in expressions(s) for n in _names(e))
+    return sum(n == name for s in _all(body) for e in expressions(s) for n in names(e))
 
 
 def _accumulation(stmt: Store) -> Stmt:
@@ -77,13 +77,14 @@ def _accumulation(stmt: Store) -> Stmt:
         and value.dtype.is_float
         and isinstance(value.left, Load)
         and value.left.buffer == stmt.buffer
-        and _same(value.left.offset, stmt.offset)
+        and same(value.left.offset, stmt.offset)
     ):
         return Accumulate(stmt.buffer, stmt.offset, value.right)
     return stmt
 
 
-def _same(a: Expr, b: Expr) -> bool:
+def same(a: Expr, b: Expr) -> bool:
+    """Whether two expressions are written alike."""
     return a is b or expression(a) == expression(b)
 
 
@@ -126,7 +127,8 @@ def _word(text: str) -> Expr:
     return Var(INDEX, text)
 
 
-def _names(expr: Expr) -> Iterator[str]:
+def names(expr: Expr) -> Iterator[str]:
+    """The names in an expression, one for each time it uses one."""
     stack = [expr]
     while stack:
         part = stack.pop()

@@ -23,6 +23,7 @@ from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
+from graphc.codegen.unswitch import unswitch
 from graphc.codegen.weight_gradient import weight_gradient_body
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine
@@ -156,7 +157,7 @@ def _kernel(
         else:
             body = choose_body(kernel, arguments, calls, threads)
     else:
-        body = keep_scalar(tidy(split_loops(_BODIES[type(kernel)](kernel, arguments))))
+        body = keep_scalar(tidy(unswitch(split_loops(_BODIES[type(kernel)](kernel, arguments)))))
     find = _TILES.get(type(kernel))
     if find is not None:
         unit.definitions.update((find(kernel),))

@@ -39,6 +39,18 @@ def test_products(dtype):
     check(all_forms, pairs, tolerance=2e-4)
 
 
+def test_parts_of_a_merged_axis_are_chosen_before_the_loop():
+    """The middle axis is part of a loop over several, which cannot be split at positions of one."""
+    parts = [normal(5, 7, 6).transpose(1, 0, 2) for _ in range(3)]
+
+    def joined(a, b, c):
+        return gx.stack([a, b * 2.0, c], axis=1), gx.concat([a, a + b, c, b, c], axis=1)
+
+    check(joined, *parts)
+    source = gx.trace(joined, *parts).lower().c_source
+    assert "else if" in source
+
+
 def test_products_of_transposed_operands():
     x, y = normal(40, 70), normal(90, 40)
     check(lambda x, y: (x.T @ y.T, y @ x, (y @ x).T * 2.0), x, y)
