@@ -6,12 +6,17 @@ from functools import cached_property
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Attend
+from graphc.schedule.cost import OPERATIONS, PACK, Work, vectors
 from graphc.schedule.kernel import Kernel, Workspace
 from graphc.schedule.product import PRODUCT_GRAIN
-from graphc.schedule.tiles import attention_tile, round_up
+from graphc.schedule.tiles import attention_tile, round_up, tile_cycles
 
 #: Queries, and keys, of a tile of scores (GX_ATTEND_KEYS in runtime/attention.h).
 TILE = 64
+
+#: Simple operations of a score, exponential included, forward and backward.
+SCORE_COST = 28
+SLOPE_COST = 30
 
 
 class Attention(Kernel):
@@ -72,6 +77,27 @@ class Attention(Kernel):
 
     def workers(self, threads: int) -> int:
         return min(threads, max(1, -(-self.units // self.grain)))
+
+    @property
+    def work(self) -> Work:
+        """Products and exponentials of the pairs of tiles that see one another."""
+        batch, heads, _, time, keys, width, value_width = self.sizes
+        across = -(-keys // TILE)
+        seen = [min(across, i + 1) if self.attend.causal else across for i in range(self.blocks)]
+
+        def product(n: int, k: int) -> float:
+            return tile_cycles(self.isa, self.dtype, (min(TILE, time), n, k), self.tile)
+
+        if self.attend.gradient:
+            products = product(TILE, width) + product(TILE, value_width)
+            products += 2 * product(width, TILE) + product(value_width, TILE)
+        else:
+            products = product(TILE, width) + product(value_width, TILE)
+        each = SLOPE_COST if self.attend.gradient else SCORE_COST
+        rows = min(TILE, time) * vectors(TILE, self.isa, self.dtype)
+        cycles = sum(seen) * (products + rows * each / OPERATIONS)
+        cycles += self.workspace.per_thread * PACK
+        return Work(batch * heads * cycles, self.units)
 
     @cached_property
     def parts(self) -> dict[str, tuple[int, int]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node
 from graphc.ir.spec import Branch
+from graphc.schedule.cost import Machine, Sources
 from graphc.schedule.kernel import Kernel, Planner, Workspace
 from graphc.schedule.storage import Place
+from graphc.schedule.traffic import predicted
 
 
 class Choose(Kernel):
@@ -38,6 +40,10 @@ class Choose(Kernel):
 
     def workers(self, threads: int) -> int:
         return min(threads, max(p.threads for p in self.programs))
+
+    def nanoseconds(self, machine: Machine, sources: Sources) -> float:
+        """The longer of the branches."""
+        return max(sum(predicted(p, machine)) for p in self.programs)
 
     @property
     def workspace(self) -> Workspace:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
+from graphc.schedule.cost import LOOP, Work, vectors
 from graphc.schedule.kernel import PointKernel, Workspace, grain
 from graphc.schedule.tiles import round_up
 
 #: Rows that one partial column sum covers: a law of shape alone.
 COLUMN_ROWS = 128
+#: Cycles in which a vector of a row is added to sums in memory.
+ADDING = 4.0
 #: Bytes of column sums that are in work at a time: a local array.
 COLUMN_BYTES = 4096
 
@@ -49,6 +52,20 @@ class Columns(PointKernel):
     @property
     def synchronizes(self) -> bool:
         return self.blocks > 1
+
+    @property
+    def work(self) -> Work:
+        """Every row of a tile is added to its sums; then the blocks' sums are added."""
+        outer, reduced, inner = self.extents
+        tiles = max(1, -(-inner // self.tile))
+        members = [n for n in self.nodes if self.is_full(n)]
+        stores = [v for v in self.writes if self.is_full(v.node)]
+        width = min(self.tile, max(1, inner))
+        dtype = self.folds[0].inputs[0].dtype
+        adding = vectors(width, self.isa, dtype) * len(self.folds) * ADDING + LOOP
+        once = self.elementwise(members, stores, width) + adding
+        cycles = outer * tiles * (reduced * once + self.blocks * adding)
+        return Work(cycles, outer * self.blocks * tiles, int(self.synchronizes))
 
     def partial_bytes(self, fold: Node) -> int:
         outer, _, inner = self.extents

@@ -22,9 +22,10 @@ from graphc.schedule.correlation import (
     phases,
     tap_numbers,
 )
-from graphc.schedule.kernel import PointKernel, Workspace
+from graphc.schedule.cost import PACK, Work
+from graphc.schedule.kernel import PointKernel, Workspace, cost_of
 from graphc.schedule.product import PRODUCT_GRAIN
-from graphc.schedule.tiles import UNITS, register_tile, round_up
+from graphc.schedule.tiles import UNITS, register_tile, round_up, tile_cycles
 
 #: Bytes of the copied part of an array: it stays in the first-level cache.
 COPY_BYTES = 49152
@@ -142,6 +143,17 @@ class Convolution(PointKernel):
     def synchronizes(self) -> bool:
         return True
 
+    @property
+    def copying(self) -> float:
+        """Cycles in which the part of one unit is copied, and what is in front of it computed."""
+        elements = math.prod(self.copied.shape)
+        return elements * (self.itemsize * PACK + self.rebuilding / 16)
+
+    @property
+    def rebuilding(self) -> int:
+        """Simple operations an element in front of what is copied."""
+        return sum(cost_of(self.spec(n)) for n in self.computed if n not in self.nodes)
+
 
 class Correlation(Convolution):
     """y of x and w, or x of w and y. A unit is a block of rows of one image and group; the weights
@@ -212,6 +224,25 @@ class Correlation(Convolution):
         """All packed panels."""
         size = self.groups * self.panels * len(self.taps) * self.channels * self.tile[1]
         return round_up(size * self.itemsize, 64)
+
+    @property
+    def work(self) -> Work:
+        """Rows of pixels in tiles, phase by phase; the copied parts; the packed weights."""
+        dtype = self.source.dtype
+        cycles = 0.0
+        for phase in self.phases:
+            *rows, last = [line.count for line in phase.lines]
+            terms = len(phase.runs) * phase.terms
+            one = tile_cycles(self.isa, dtype, (last, self.outputs, terms), self.tile)
+            cycles += math.prod(rows) * one
+        images = self.types["x"].shape[0] * self.groups
+        cycles = images * cycles + self.units * self.copying + self.panel_bytes * PACK
+        cycles += self._epilogue(images)
+        return Work(cycles, self.units, 1)
+
+    def _epilogue(self, images: int) -> float:
+        result = self.node.types[0]
+        return self.elementwise(self.nodes[1:], self.writes, result.size) if self.nodes[1:] else 0.0
 
     @property
     def workspace(self) -> Workspace:
@@ -333,6 +364,19 @@ class WeightGradient(Convolution):
         """A panel of y, where it has to be packed."""
         size = self.pixels * self.tile[1] * self.itemsize
         return 0 if self.reads_in_place else round_up(size, 64)
+
+    @property
+    def work(self) -> Work:
+        """A product for every range of rows and block of pixels; copied x and y; sums of parts."""
+        dtype = self.node.types[0].dtype
+        ranges = math.prod(self.ranges)
+        once = tile_cycles(self.isa, dtype, (self.range, self.outputs, self.pixels), self.tile)
+        images = self.types["x"].shape[0] * self.groups
+        copies = images * self.blocks * self.panels * (ranges if self.divided else 1)
+        cycles = images * self.blocks * ranges * once + copies * self.copying
+        cycles += images * self.blocks * self.panels * self.panel_bytes * PACK
+        cycles += self.sums_bytes * 2 * PACK
+        return Work(cycles, self.units, 1)
 
     @property
     def workspace(self) -> Workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from graphc.ir.graph import Graph, Node, Value
-from graphc.ir.spec import Reduce, Scalar, Strided
+from graphc.ir.spec import Pointwise, Reduce, Scalar, Spec, Strided
+from graphc.schedule.cost import Machine, Sources, Work, loop
 from graphc.schedule.group import Group, Level
 from graphc.schedule.storage import Place, Role, Storage
 
@@ -89,13 +91,45 @@ class Kernel:
         return False
 
     @property
+    def work(self) -> Work:
+        """What it costs, its arrays being at hand."""
+        raise TypeError
+
+    def nanoseconds(self, machine: Machine, sources: Sources) -> float:
+        """How long it takes, its arrays coming from these caches and from memory."""
+        return machine.time(self.work, self.workers(machine.threads), sources)
+
+    @property
     def flops(self) -> int:
         return sum(n.op.flops(*[v.type for v in n.inputs]) for n in self.computed)
 
     @property
     def bytes(self) -> int:
-        """Every array that it reads or writes, once: the least that it can move."""
-        return sum(v.type.nbytes for v in (*self.reads, *self.writes))
+        """What it reads or writes of every array, once: the least that it can move."""
+        return sum(map(self.touched, (*self.reads, *self.writes)))
+
+    def touched(self, root: Value) -> int:
+        """Bytes of an array that it goes over: all that it writes, the parts that it reads."""
+        if root in self.writes:
+            return root.type.nbytes
+        parts = sum(
+            self._read_of(n, v)
+            for n in self.computed
+            for v in n.inputs
+            if (p := self.place(v)) is not None and p.root is root
+        )
+        return min(root.type.nbytes, parts)
+
+    def _read_of(self, node: Node, value: Value) -> int:
+        """Elements that are read where they are wanted are no more than there are results."""
+        moved = (
+            math.prod(n for n, s in zip(p.strided.shape, p.strided.strides, strict=True) if s)
+            if (p := self.place(value)) is not None
+            else 0
+        )
+        if isinstance(self.spec(node), Pointwise):
+            moved = min(moved, node.types[0].size)
+        return moved * value.dtype.itemsize
 
     def place(self, value: Value) -> Place | None:
         return self.storage.places.get(value)
@@ -169,6 +203,30 @@ class PointKernel(Kernel):
             elif isinstance(self.spec(node), Scalar):
                 yield place.root, self.strides(node, place.strided), place.strided.offset == 0
 
+    def step(self, node: Node, strides: Sequence[int]) -> int:
+        """How far the elements of an access lie apart along the innermost axis that moves."""
+        last = max((d for d, n in enumerate(self.dims) if n > 1), default=0)
+        return strides[last] if last < len(strides) else 0
+
+    def elementwise(self, nodes: Sequence[Node], stores: Sequence[Value], length: int) -> float:
+        """Cycles of a loop over `length` elements that computes members and stores some."""
+        wide = max((n.types[0].dtype.itemsize for n in nodes), default=1)
+        dtype = next((n.types[0].dtype for n in nodes if n.types[0].dtype.itemsize == wide), None)
+        if dtype is None:
+            return 0.0
+        found = {(r, self.step(n, s)) for n in nodes for r, s, _ in self.accesses(n)}
+        loads = sum(s in (0, 1) for _, s in found)
+        placed = [n for n in nodes if isinstance(self.spec(n), Pointwise)]
+        loads += sum(len(n.inputs) for n in placed)
+        operations = sum(cost_of(self.spec(n)) for n in nodes)
+        steps = [
+            self.step(v.node, self.strides(v.node, self.storage.places[v].strided)) for v in stores
+        ]
+        alone = (
+            len(found) - sum(s in (0, 1) for _, s in found) + sum(s not in (0, 1) for s in steps)
+        )
+        return loop(self.isa, dtype, length, operations, loads, len(stores), alone)
+
     def may_overwrite(self, root: Value, write: Value) -> bool:
         # One argument of the C function stands for both, so they have one type.
         if root.dtype is not write.dtype or root.type.size != write.type.size:
@@ -187,6 +245,11 @@ class PointKernel(Kernel):
 
     def same_level(self, a: Node, b: Node) -> bool:
         return self.group.level[a] is self.group.level[b]
+
+
+def cost_of(spec: Spec) -> int:
+    """Simple operations an element."""
+    return spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
 
 
 def reduction_axes(spec: Reduce, strided: Strided) -> Strided:

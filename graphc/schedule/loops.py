@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from graphc.ir.graph import Value
+from graphc.schedule.cost import FOLD, Work, vectors
 from graphc.schedule.fuse import is_split_row
-from graphc.schedule.kernel import PointKernel, Workspace, grain
+from graphc.schedule.kernel import PointKernel, Workspace, cost_of, grain
 from graphc.schedule.rows import RowPlan
 
 
@@ -36,6 +37,26 @@ class Loops(PointKernel):
             return threads
         units = self.group.size if self.group.row is None else self.group.rows
         return min(threads, max(1, -(-units // self.row_grain)))
+
+    @property
+    def work(self) -> Work:
+        """Passes over rows; where nothing is folded, one loop over what lies in one run."""
+        group, plan = self.group, self.rows
+        if group.row is None:
+            step = plan.passes[0]
+            cycles = self.elementwise(step.points, step.stores, group.size)
+            return Work(cycles, -(-group.size // self.row_grain))
+        rows, length = group.rows, plan.row_length
+        if self.is_split:
+            rows, length = rows * plan.chunks, plan.chunk
+        cycles = 0.0
+        for step in plan.passes:
+            cycles += self.elementwise(step.points, step.stores, length)
+            cycles += 4 * sum(map(cost_of, map(self.spec, step.before)))
+            for fold in step.folds:
+                dtype = fold.inputs[0].dtype
+                cycles += FOLD + vectors(length, self.isa, dtype) / 2
+        return Work(rows * cycles, rows, int(self.is_split))
 
     @property
     def workspace(self) -> Workspace:

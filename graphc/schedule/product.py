@@ -7,8 +7,9 @@ from functools import cached_property
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Scalar
+from graphc.schedule.cost import PACK, PACK_TURNED, Work
 from graphc.schedule.kernel import PointKernel, Workspace, one_stride
-from graphc.schedule.tiles import Tiling, choose_tiling, round_up
+from graphc.schedule.tiles import Tiling, choose_tiling, round_up, tile_cycles
 
 #: Multiply-adds that are worth another thread.
 PRODUCT_GRAIN = 1 << 18
@@ -115,6 +116,24 @@ class Product(PointKernel):
     @property
     def _itemsize(self) -> int:
         return self.product.types[0].dtype.itemsize
+
+    @property
+    def work(self) -> Work:
+        """Its tiles, what is packed before, and what is done with the results."""
+        batch, m, n, k = self.shape
+        t, dtype = self.tiling, self.product.types[0].dtype
+        tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns))
+        right = self.groups * t.group * t.columns * k if t.packs else 0
+        left = self.groups * m * k if t.group > 1 else 0
+        turned = self.storage.places[self.product.inputs[1]].strided.strides[-1] != 1
+        rate = PACK_TURNED if turned else PACK
+        packing = (
+            right * (self.blocks if t.group > 1 else 1) * rate + left * PACK
+        ) * dtype.itemsize
+        behind = self.nodes[1:]
+        lines = 1 if self.is_flat else m
+        epilogue = lines * self.elementwise(behind, self.writes, m * n // lines) if behind else 0.0
+        return Work(batch * (tiles + packing + epilogue), self.units)
 
     @property
     def workspace(self) -> Workspace:

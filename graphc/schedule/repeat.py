@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Loop, Strided
+from graphc.schedule.cost import Machine, Sources
 from graphc.schedule.kernel import Kernel, Planner, Workspace
 from graphc.schedule.storage import Place
 from graphc.schedule.tiles import round_up
+from graphc.schedule.traffic import predicted
 
 if TYPE_CHECKING:
     from graphc.schedule.program import Program
@@ -74,6 +76,10 @@ class Repeat(Kernel):
 
     def workers(self, threads: int) -> int:
         return min(threads, max(p.threads for p in self.programs))
+
+    def nanoseconds(self, machine: Machine, sources: Sources) -> float:
+        """Every step is taken."""
+        return self.loop.length * sum(sum(predicted(p, machine)) for p in self.programs)
 
     @property
     def workspace(self) -> Workspace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.spec import Native, Nest
+from graphc.schedule.cost import SCALAR, Work
 from graphc.schedule.kernel import Kernel, Workspace, grain
 
 
@@ -18,6 +19,16 @@ class Single(Kernel):
         if not isinstance(spec, Nest):
             return threads
         return min(threads, max(1, -(-spec.parallel // grain(spec.cost))))
+
+    @property
+    def work(self) -> Work:
+        """Its units, one operation after the other; of a routine, which says nothing, an operation
+        for every element.
+        """
+        spec = self.spec(self.nodes[0])
+        if isinstance(spec, Nest):
+            return Work(spec.parallel * spec.cost * SCALAR, spec.parallel)
+        return Work(SCALAR * sum(v.type.size for v in (*self.reads, *self.writes)))
 
     @property
     def workspace(self) -> Workspace:

@@ -103,12 +103,24 @@ def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1)
         for rows in range(step, max(step, min(m, 24)) + 1, step):
             if rows * vectors + vectors + 1 > registers:
                 continue
-            term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
-            tiles = -(-m // rows) * -(-n // (vectors * lanes))
-            cycles = tiles * (k * term + 2 * rows * vectors + 20)
+            cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes))
             if cycles < best:
                 best, chosen = cycles, (rows, max(lanes, min(n, vectors * lanes)))
     return chosen
+
+
+def tile_cycles(
+    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int]
+) -> float:
+    """Cycles of a core for a product (m, n, k) in tiles. A term of a tile takes its multiply-adds,
+    two vectors a cycle, at least as long as one of them waits for the one before, and the loads;
+    every tile is stored and begun.
+    """
+    (m, n, k), (rows, columns) = shape, tile
+    vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
+    term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
+    tiles = -(-m // rows) * -(-n // columns)
+    return tiles * (k * term + 2 * rows * vectors + 20)
 
 
 def attention_tile(isa: str, dtype: DType) -> tuple[int, int]:
