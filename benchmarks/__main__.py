@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--block", type=float, default=0.3, help="seconds before the next's turn")
     parser.add_argument("--json", type=Path, metavar="OUT", help="writes every figure")
     parser.add_argument("--memory", action="store_true", help="bytes instead (see --memory --help)")
+    parser.add_argument("--model", action="store_true", help="kernels' times and predictions")
     parser.add_argument("--plot", type=Path, metavar="OUT", help="draws the ratios (matplotlib)")
     parsed = parser.parse_args()
     given = parsed.workloads or WORKLOADS
@@ -94,13 +96,12 @@ def compare(
 
 
 def main() -> None:
-    if "--memory" in sys.argv[1:]:
-        # It needs graphc, which the timing of other systems does not.
-        from benchmarks import memory
-
-        sys.argv.remove("--memory")
-        memory.main()
-        return
+    for name in ("memory", "model"):
+        if f"--{name}" in sys.argv[1:]:
+            # They need graphc, which the timing of other systems does not.
+            sys.argv.remove(f"--{name}")
+            import_module(f"benchmarks.{name}").main()
+            return
     options = arguments()
     # Workers inherit the affinity; most systems take their number of threads from it.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])

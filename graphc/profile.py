@@ -22,13 +22,14 @@ class KernelTime:
 
     `limit` is the least time that the machine's measured limits allow: that of its floating-point
     operations or of its bytes, if each moves through memory once. Data that comes from a cache can
-    be faster.
+    be faster. `predicted` is what the cost model (`schedule/cost.py`) says.
     """
 
     kernel: KernelInfo
     least: int
     median: int
     limit: float
+    predicted: float
 
     @property
     def gflops(self) -> float:
@@ -45,6 +46,11 @@ class KernelTime:
         """The share of the limit that is reached."""
         return self.limit / self.least if self.least else 0.0
 
+    @property
+    def error(self) -> float:
+        """How far the prediction is from the least time, as a part of that."""
+        return abs(self.predicted / max(1, self.least) - 1)
+
     def record(self) -> dict[str, float]:
         return {
             "least": self.least,
@@ -52,6 +58,7 @@ class KernelTime:
             "gflops": self.gflops,
             "gbytes": self.gbytes,
             "of_limit": self.of_limit,
+            "predicted": self.predicted,
         }
 
 
@@ -62,6 +69,7 @@ class Line:
     kernel: str
     calls: int
     nanoseconds: int
+    predicted: float
     share: float
     gflops: float
     gbytes_per_s: float
@@ -69,7 +77,7 @@ class Line:
     sources: tuple[str, ...]
 
 
-HEAD = ("kernel", "calls", "us", "share", "GFLOP/s", "GB/s", "of limit", "lines")
+HEAD = ("kernel", "calls", "us", "model us", "share", "GFLOP/s", "GB/s", "of limit", "lines")
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,16 @@ class Profile:
         """Nanoseconds of all kernels, each at its least."""
         return sum(row.least for row in self.rows)
 
+    @property
+    def predicted(self) -> float:
+        """Nanoseconds of all kernels as the cost model has them."""
+        return sum(row.predicted for row in self.rows)
+
+    @property
+    def error(self) -> float:
+        """The median, over the kernels, of how far predictions are off, as a part of the time."""
+        return statistics.median([row.error for row in self.rows]) if self.rows else 0.0
+
     def by_kernel(self) -> list[Line]:
         """Equal kernels together, the longest first."""
         found: dict[str, list[KernelTime]] = {}
@@ -98,6 +116,7 @@ class Profile:
                     name,
                     len(rows),
                     sum(r.least for r in rows),
+                    sum(r.predicted for r in rows),
                     sum(r.least for r in rows) / max(1, self.total),
                     sum(r.kernel.flops for r in rows) / time,
                     sum(r.kernel.bytes for r in rows) / time,
@@ -114,6 +133,7 @@ class Profile:
                 line.kernel,
                 str(line.calls),
                 f"{line.nanoseconds / 1e3:.1f}",
+                f"{line.predicted / 1e3:.1f}",
                 f"{line.share:.1%}",
                 f"{line.gflops:.1f}",
                 f"{line.gbytes_per_s:.1f}",
@@ -122,7 +142,8 @@ class Profile:
             )
             for line in self.by_kernel()
         ]
-        return [*rows, ("all", str(len(self.rows)), f"{self.total / 1e3:.1f}", *[""] * 5)]
+        sums = (f"{self.total / 1e3:.1f}", f"{self.predicted / 1e3:.1f}")
+        return [*rows, ("all", str(len(self.rows)), *sums, *[""] * 5)]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain data; times are in nanoseconds."""
@@ -130,6 +151,8 @@ class Profile:
             "runs": self.runs,
             "limits": asdict(self.limits),
             "nanoseconds": self.total,
+            "predicted": self.predicted,
+            "median_error": self.error,
             "kernels": [
                 {"name": r.kernel.name, **r.record(), "lines": list(r.kernel.sources)}
                 for r in self.rows
@@ -174,20 +197,26 @@ class Profile:
         return html_table(HEAD, self.table())
 
     def __str__(self) -> str:
-        return text_table(HEAD, self.table(), right=range(1, 7))
+        return text_table(HEAD, self.table(), right=range(1, 8))
 
 
 def summarize(
-    kernels: Sequence[KernelInfo], times: Sequence[Sequence[int]], limits: Limits
+    kernels: Sequence[KernelInfo],
+    times: Sequence[Sequence[int]],
+    limits: Limits,
+    predicted: Sequence[float],
 ) -> Profile:
-    """A profile from the kernels' times in each run."""
+    """A profile from the kernels' times in each run, and what the cost model says of each."""
     rows = [
         KernelTime(
             kernel,
             min(of_kernel),
             int(statistics.median(of_kernel)),
             max(kernel.flops / limits.gflops, kernel.bytes / limits.gbytes_per_s),
+            nanoseconds,
         )
-        for kernel, of_kernel in zip(kernels, zip(*times, strict=True), strict=True)
+        for kernel, of_kernel, nanoseconds in zip(
+            kernels, zip(*times, strict=True), predicted, strict=True
+        )
     ]
     return Profile(tuple(rows), len(times), limits)

@@ -15,7 +15,7 @@ from graphc.build import cpu
 from graphc.build.library import Library
 from graphc.build.library import Unit as CUnit
 from graphc.build.library import load as load_library
-from graphc.build.machine import Limits
+from graphc.build.machine import Limits, model
 from graphc.build.machine import limits as measure_limits
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import runtime_for
@@ -35,6 +35,7 @@ from graphc.passes.pipeline import Stage
 from graphc.profile import Profile, summarize
 from graphc.schedule.budget import Plan, Search
 from graphc.schedule.program import Program, schedule
+from graphc.schedule.traffic import predicted
 from graphc.text import html_table, text_table
 from graphc.trace import Signature, Traced
 from graphc.transforms import Tapped
@@ -329,7 +330,9 @@ class Compiled(Generic[P, R]):
         library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
         frame = Frame(lowered.program, lowered.signature, library)
         times = frame.timed(args, len(lowered.kernels), runs)
-        return summarize(lowered.kernels, times, limits or measure_limits(lowered.threads))
+        limits = limits or measure_limits(lowered.threads)
+        machine = model(limits, lowered.threads)
+        return summarize(lowered.kernels, times, limits, predicted(lowered.program, machine))
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from graphc.build import cpu
 from graphc.build.library import Library, load
 from graphc.build.pool import check_status, check_threads, runtime
 from graphc.build.runtime_files import include_closure
+from graphc.schedule.cost import Machine
+from graphc.schedule.tiles import vector_bytes
 
-__all__ = ["Limits", "limits"]
+__all__ = ["Limits", "limits", "model"]
 
 _CDEF = """
 int gx_probe_chains(const void *runtime, int threads, int64_t rounds, float *sink);
@@ -51,6 +54,20 @@ def limits(threads: int) -> Limits:
     return Limits(threads, _chains(probe, threads) / 1e9, _triad(probe, threads) / 1e9)
 
 
+def model(limits: Limits, threads: int) -> Machine:
+    """The machine of the cost model, for a step of so many threads: its clock is that of cores that
+    start two vectors of multiply-adds a cycle.
+    """
+    lanes = vector_bytes(cpu.isa()) // 4
+    clock = limits.gflops / limits.threads / (4 * lanes)
+    caches = {
+        name: size
+        for name, size in (("second_cache", _cache_bytes(2)), ("last_cache", _cache_bytes(3)))
+        if size
+    }
+    return Machine(threads, clock, limits.gbytes_per_s, **caches)
+
+
 def _chains(probe: Library, threads: int) -> float:
     """Operations per second of multiply-adds between registers."""
     handle = runtime().handle
@@ -71,7 +88,7 @@ def _chains(probe: Library, threads: int) -> float:
 def _triad(probe: Library, threads: int) -> float:
     """Bytes per second of a triad over three arrays that together exceed the last cache."""
     handle = runtime().handle
-    n = max(_ARRAY_BYTES, _last_cache_bytes()) // 4
+    n = max(_ARRAY_BYTES, _cache_bytes(3)) // 4
     a, b, c = (
         probe.ffi.from_buffer("float[]", np.empty(n, np.float32), require_writable=True)
         for _ in range(3)
@@ -93,7 +110,7 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _last_cache_bytes() -> int:
-    """The size of the third-level cache where the system tells it, else 0."""
-    name = "SC_LEVEL3_CACHE_SIZE"
+def _cache_bytes(level: int) -> int:
+    """The size of the cache of a level where the system tells it, else 0."""
+    name = f"SC_LEVEL{level}_CACHE_SIZE"
     return os.sysconf(name) if name in getattr(os, "sysconf_names", ()) else 0

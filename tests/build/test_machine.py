@@ -31,7 +31,7 @@ def test_what_is_counted(monkeypatch: pytest.MonkeyPatch, probe: Library, thread
     # With a clock by which every run takes a second, the rates are the counts.
     monkeypatch.setattr(machine, "_seconds", lambda run: 1.0)
     monkeypatch.setattr(machine, "_ARRAY_BYTES", 1 << 20)
-    monkeypatch.setattr(machine, "_last_cache_bytes", lambda: 3 << 20)
+    monkeypatch.setattr(machine, "_cache_bytes", lambda level: 3 << 20)
     measured = machine.limits(threads)
     assert measured.gflops * 1e9 in {2 * 12 * n * 4096 * threads for n in VECTOR_LANES}
     assert round(measured.gbytes_per_s * 1e9) == 3 * (3 << 20)

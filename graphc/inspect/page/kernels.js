@@ -95,7 +95,7 @@ function kernelFacts(k) {
       ["work", `${scaled(kernel.flops, "FLOP")}, ${bytes(kernel.bytes)} at least, ${(kernel.flops / Math.max(1, kernel.bytes)).toFixed(2)} FLOP a byte`],
       ["workspace", kernel.workspace ? bytes(kernel.workspace) : null],
       ["threads", String(kernel.threads)],
-      ["time", time ? `${seconds(time.least / 1e9)} (median ${seconds(time.median / 1e9)}): ${time.gflops.toFixed(1)} GFLOP/s, ${time.gbytes.toFixed(1)} GB/s, ${percent(time.of_limit)} of the limit` : null],
+      ["time", time ? `${seconds(time.least / 1e9)} (median ${seconds(time.median / 1e9)}, predicted ${seconds(time.predicted / 1e9)}): ${time.gflops.toFixed(1)} GFLOP/s, ${time.gbytes.toFixed(1)} GB/s, ${percent(time.of_limit)} of the limit` : null],
     ]),
   ];
 }
