@@ -34,11 +34,13 @@ from graphc.memory import Choice, MemoryReport, Saved, byte_count, plans
 from graphc.passes.pipeline import Stage
 from graphc.profile import Profile, summarize
 from graphc.schedule.budget import Plan, Search
+from graphc.schedule.kernel import MODEL, Choices
 from graphc.schedule.program import Program, schedule
 from graphc.schedule.traffic import predicted
 from graphc.text import html_table, text_table
 from graphc.trace import Signature, Traced
 from graphc.transforms import Tapped
+from graphc.tuning import measured_choices
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +63,7 @@ def lower(
     threads: int | None = None,
     keep: Sequence[Saved] = (),
     recompute: Sequence[Saved] = (),
+    tune: bool = False,
 ) -> Lowered[P, R]:
     """Optimizes a traced step, plans its memory and writes its C; needs no C compiler.
 
@@ -69,7 +72,9 @@ def lower(
     not depend on it. `memory_budget` (bytes, or text such as "64MB" or "1GiB") is a limit on the
     arena: what is kept for the backward pass is chosen so that the step fits with the least work
     done again. `keep` and `recompute` are rows of `memory.saved` of an earlier lowering of this
-    step. Raises ArgumentError, and MemoryBudgetError, which says the smallest budget that works.
+    step. With `tune` the kernels' tiles and units are measured on this machine, unless its cache
+    knows them: it takes a compiler and some seconds, and changes no bit of the results.
+    Raises ArgumentError, and MemoryBudgetError, which says the smallest budget that works.
     """
     budget = None if memory_budget is None else byte_count(memory_budget)
     if threads is None:
@@ -79,17 +84,21 @@ def lower(
     optimized, isa = traced.stages[-1].graph, cpu.isa(target)
     settled = time.perf_counter()
     wishes = plans.wishes(optimized, keep, recompute)
-    search = traced.searches.setdefault(
-        (wishes, isa, threads),
-        Search(optimized, wishes, partial(schedule, isa=isa, threads=threads)),
-    )
-    if budget is None:
-        plan = search.plan(wishes)
-    else:
-        plan = plans.within(search, budget, traced.signature.name)
-    end = time.perf_counter()
-    stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled))
-    return Lowered(traced, stages, plan, target, search, end - begin)
+
+    def planned(choices: Choices, budget: int | None = None) -> Lowered[P, R]:
+        search = traced.searches.setdefault(
+            (wishes, isa, threads, tuple(sorted(choices.items()))),
+            Search(optimized, wishes, partial(schedule, isa=isa, threads=threads, choices=choices)),
+        )
+        if budget is None:
+            plan = search.plan(wishes)
+        else:
+            plan = plans.within(search, budget, traced.signature.name)
+        end = time.perf_counter()
+        stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled))
+        return Lowered(traced, stages, plan, target, search, end - begin)
+
+    return planned(measured_choices(planned, _kernel_times) if tune else MODEL, budget)
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +289,13 @@ def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
         ) from error
 
 
+def _kernel_times(lowered: Lowered[Any, Any], args: Sequence[Any], runs: int) -> list[list[int]]:
+    """Nanoseconds of every kernel in each of some runs of a build with a clock."""
+    library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
+    frame = Frame(lowered.program, lowered.signature, library)
+    return frame.timed(args, len(lowered.kernels), runs)
+
+
 class Compiled(Generic[P, R]):
     """A step that runs. Calls from several threads take turns; each `bind` runs on its own."""
 
@@ -327,9 +343,7 @@ class Compiled(Generic[P, R]):
         if runs < 1:
             raise ArgumentError(f"profile: at least one run is required, got {runs}")
         lowered = self.lowered
-        library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
-        frame = Frame(lowered.program, lowered.signature, library)
-        times = frame.timed(args, len(lowered.kernels), runs)
+        times = _kernel_times(lowered, args, runs)
         limits = limits or measure_limits(lowered.threads)
         machine = model(limits, lowered.threads)
         return summarize(lowered.kernels, times, limits, predicted(lowered.program, machine))

@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from graphc.commands.inputs import as_arguments, random_leaves
 from graphc.commands.output import JsonOption, print_json
 from graphc.commands.target import TargetArgument, load_target
 from graphc.inspect.explanation import explain as explain_line
 from graphc.inspect.plan import kernel_phases
 from graphc.lint import lint as find_mistakes
+from graphc.sample_arguments import as_arguments, random_leaves
 
 
 def register(app: typer.Typer) -> None:

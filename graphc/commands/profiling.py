@@ -10,10 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from graphc.commands.inputs import as_arguments, random_leaves
 from graphc.commands.output import JsonOption, ThreadsOption, print_json
 from graphc.commands.target import TargetArgument, load_target
 from graphc.profile import HEAD
+from graphc.sample_arguments import as_arguments, random_leaves
 
 
 def register(app: typer.Typer) -> None:

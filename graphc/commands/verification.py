@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from graphc import reference, tree
-from graphc.commands.inputs import as_arguments, random_leaves
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph, Value
 from graphc.ir.printer import node_text, origin_text, value_names
+from graphc.sample_arguments import as_arguments, random_leaves
 from graphc.stages import Debugged, Lowered
 from graphc.trace import Signature, Traced
 

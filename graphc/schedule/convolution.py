@@ -25,7 +25,7 @@ from graphc.schedule.correlation import (
 from graphc.schedule.cost import PACK, Work
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of
 from graphc.schedule.product import PRODUCT_GRAIN
-from graphc.schedule.tiles import UNITS, register_tile, round_up, tile_cycles
+from graphc.schedule.tiles import TRIED, UNITS, register_tiles, round_up, tile_cycles
 
 #: Bytes of the copied part of an array: it stays in the first-level cache.
 COPY_BYTES = 49152
@@ -93,7 +93,7 @@ class Convolution(PointKernel):
     @cached_property
     def tile(self) -> tuple[int, int]:
         """Rows and columns of the register tile."""
-        raise TypeError
+        return self.chosen
 
     @property
     def block(self) -> int:
@@ -183,11 +183,11 @@ class Correlation(Convolution):
         """Indices of the weights' taps, in the order in which they are packed."""
         return tap_numbers(self.axes)
 
-    @cached_property
-    def tile(self) -> tuple[int, int]:
+    @property
+    def candidates(self) -> Sequence[tuple[int, int]]:
         terms = len(self.taps) * self.channels
         pixels = self.axes[-1].count
-        return register_tile(self.isa, self.source.dtype, pixels, self.outputs, terms)
+        return register_tiles(self.isa, self.source.dtype, pixels, self.outputs, terms)[:TRIED]
 
     @cached_property
     def block(self) -> int:
@@ -282,10 +282,10 @@ class WeightGradient(Convolution):
         """Taps that number the ranges."""
         return self.kernel[:-1] if self.merges else self.kernel
 
-    @cached_property
-    def tile(self) -> tuple[int, int]:
+    @property
+    def candidates(self) -> Sequence[tuple[int, int]]:
         dtype = self.node.types[0].dtype
-        return register_tile(self.isa, dtype, self.range, self.outputs, CHAIN_TERMS)
+        return register_tiles(self.isa, dtype, self.range, self.outputs, CHAIN_TERMS)[:TRIED]
 
     @cached_property
     def block(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Pointwise, Reduce, Scalar, Spec, Strided
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided]], Program]"
 
+Choices: TypeAlias = "Mapping[tuple[str, ...], int]"
+"""By a kernel's identity and candidates, the number of the one that was measured to be fastest."""
+
+#: Nothing was measured: the cost model chooses.
+MODEL: Choices = MappingProxyType({})
 #: Simple operations that are worth another thread.
 GRAIN = 1 << 14
 
@@ -48,10 +54,11 @@ class Kernel:
     #: All results are written, wanted or not.
     writes_all: ClassVar[bool] = False
 
-    def __init__(self, group: Group, storage: Storage, isa: str):
+    def __init__(self, group: Group, storage: Storage, isa: str, choices: Choices = MODEL):
         self.group = group
         self.storage = storage
         self.isa = isa
+        self.choices = choices
         self.reads: list[Value] = []
         self.writes: list[Value] = []
         self.programs: list[Program] = []
@@ -76,6 +83,23 @@ class Kernel:
                 found.add(node)
                 stack.extend(v.node for v in node.inputs)
         return [*sorted(found, key=lambda n: n.serial), *self.nodes]
+
+    @property
+    def candidates(self) -> Sequence[Any]:
+        """Ways to cut its work that give the same bits, best first by the model."""
+        return ()
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """What kernels have in common that one measurement stands for."""
+        types = [str(v.type) for v in (*self.reads, *self.writes)]
+        operators = [n.op.name for n in self.nodes]
+        return (self.isa, type(self).__name__, *operators, *types, *map(str, self.candidates))
+
+    @property
+    def chosen(self) -> Any:
+        """The candidate that was measured to be fastest; without a measurement the first."""
+        return self.candidates[self.choices.get(self.identity, 0) if self.choices else 0]
 
     @property
     def workspace(self) -> Workspace:

@@ -10,7 +10,7 @@ from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.group import Group, Kind
-from graphc.schedule.kernel import Kernel
+from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
 from graphc.schedule.repeat import Repeat
@@ -30,13 +30,15 @@ _KERNELS: dict[Kind, type[Kernel]] = {
 }
 
 
-def make_kernels(graph: Graph, storage: Storage, groups: Sequence[Group], isa: str) -> list[Kernel]:
+def make_kernels(
+    graph: Graph, storage: Storage, groups: Sequence[Group], isa: str, choices: Choices = MODEL
+) -> list[Kernel]:
     """A kernel for every group, with the memory that it reads and writes."""
     outputs = set(graph.outputs)
     needed = set(outputs)
     kernels = []
     for group in groups:
-        kernel = _KERNELS[group.kind](group, storage, isa)
+        kernel = _KERNELS[group.kind](group, storage, isa, choices)
         reads: dict[Value, None] = {}
         for node in group.members:
             for root in storage.roots(node):

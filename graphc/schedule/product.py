@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
+from graphc.dtypes import DType
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Scalar
 from graphc.schedule.cost import PACK, PACK_TURNED, Work
 from graphc.schedule.kernel import PointKernel, Workspace, one_stride
-from graphc.schedule.tiles import Tiling, choose_tiling, round_up, tile_cycles
+from graphc.schedule.tiles import Tiling, choose_tiling, round_up, tile_cycles, tilings
 
 #: Multiply-adds that are worth another thread.
 PRODUCT_GRAIN = 1 << 18
@@ -35,10 +37,16 @@ class Product(PointKernel):
 
     @cached_property
     def tiling(self) -> Tiling:
-        left, right = (self.storage.places[v].strided for v in self.product.inputs)
-        far = left.strides[-1] != 1
-        turned = right.strides[-1] != 1
-        return choose_tiling(self.isa, self.product.types[0].dtype, self.shape, far, turned)
+        return self.chosen if self.choices else choose_tiling(*self._cut)
+
+    @property
+    def candidates(self) -> Sequence[Tiling]:
+        return tilings(*self._cut)
+
+    @property
+    def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], bool, bool]:
+        left, right = (self.storage.places[v].strided.strides[-1] for v in self.product.inputs)
+        return self.isa, self.product.types[0].dtype, self.shape, left != 1, right != 1
 
     @cached_property
     def is_flat(self) -> bool:

@@ -15,7 +15,7 @@ from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Strided, Table
 from graphc.schedule import arena, order
 from graphc.schedule.fuse import fuse
-from graphc.schedule.kernel import Kernel
+from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.kernels import make_kernels
 from graphc.schedule.layouts import choose_layouts
 from graphc.schedule.prologues import prologues
@@ -108,14 +108,16 @@ class Program:
         return self.live_bytes.index(max(self.live_bytes))
 
 
-def schedule(graph: Graph, isa: str, threads: int) -> Program:
+def schedule(graph: Graph, isa: str, threads: int, choices: Choices = MODEL) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count. Of the
     orders the written one is taken unless another needs a smaller arena by more than a little.
+    `choices` are what was measured of kernels.
     """
     graph = prologues(graph)
 
     def planned(nodes: Sequence[Node]) -> Program:
-        return _planned(graph, nodes, {}, isa, threads, itertools.count(), outermost=True)
+        tables = itertools.count()
+        return _planned(graph, nodes, {}, isa, threads, choices, tables, outermost=True)
 
     program = planned(order.written(graph))
     later = order.late(graph, Storage(graph, choose_layouts(graph)))
@@ -132,6 +134,7 @@ def _planned(
     given: Mapping[Value, Strided],
     isa: str,
     threads: int,
+    choices: Choices,
     tables: Iterator[int],
     outermost: bool = False,
 ) -> Program:
@@ -140,10 +143,12 @@ def _planned(
     for large constants.
     """
     storage = Storage(graph, choose_layouts(graph), given)
-    kernels = make_kernels(graph, storage, fuse(graph, storage, nodes), isa)
+    kernels = make_kernels(graph, storage, fuse(graph, storage, nodes), isa, choices)
     for kernel in kernels:
         kernel.plan(
-            lambda body, places: _planned(body, order.written(body), places, isa, threads, tables)
+            lambda body, places: _planned(
+                body, order.written(body), places, isa, threads, choices, tables
+            )
         )
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)

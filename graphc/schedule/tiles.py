@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.dtypes import DType
 
@@ -20,6 +19,8 @@ FAR_UNITS = 4
 UNITS = 16
 #: Rows from which on packing the right operand pays in any case.
 PACKING_ROWS = 256
+#: Register tiles that a measurement tries.
+TRIED = 4
 #: Rows of a unit at least: below, packing the right operand again would show.
 UNIT_ROWS = 64
 
@@ -71,6 +72,29 @@ def choose_tiling(
     return Tiling(rows, columns, packs, depth, block)
 
 
+def tilings(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], far: bool, turned: bool
+) -> list[Tiling]:
+    """Tilings among which a measurement may choose, the one that is chosen without at first: other
+    register tiles, larger and smaller units, a right operand that is packed or not. No bit of a
+    result depends on them.
+    """
+    first = choose_tiling(isa, dtype, shape, far, turned)
+    _, m, n, k = shape
+    found = {first: None}
+    for rows, columns in register_tiles(isa, dtype, m, n, k)[:TRIED]:
+        group = max(2, first.group * first.columns // columns) if first.group > 1 else 1
+        if n >= columns or first.packs:
+            block = round_up(first.block, rows)
+            found[replace(first, rows=rows, columns=columns, block=block, group=group)] = None
+    for block in (first.block // 2, first.block * 2):
+        if first.rows <= block < 2 * m:
+            found[replace(first, block=round_up(block, first.rows))] = None
+    if first.group == 1 and not turned and n >= first.columns and k > 0:
+        found[replace(first, packs=not first.packs, depth=max(1, min(k, CHAIN)))] = None
+    return list(found)
+
+
 def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Tiling:
     """Both operands packed: the left one for a group of panels, the right one for a block of rows.
     Tiles of few rows would read the panel faster than the second-level cache gives it.
@@ -95,18 +119,25 @@ def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1)
     """Rows (a multiple of `step`) and columns of the register tile for products of k terms. It is
     no wider than the product, but has at least one vector.
     """
+    return register_tiles(isa, dtype, m, n, k, step)[0]
+
+
+def register_tiles(
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1
+) -> list[tuple[int, int]]:
+    """All register tiles for such products, those of the fewest cycles first."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
     lanes = max(1, vector_bytes(isa) // dtype.itemsize)
     m, n = max(m, 1), max(n, 1)
-    best, chosen = math.inf, (1, 1)
+    found: list[tuple[float, tuple[int, int]]] = []
     for vectors in range(1, 6):
         for rows in range(step, max(step, min(m, 24)) + 1, step):
             if rows * vectors + vectors + 1 > registers:
                 continue
             cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes))
-            if cycles < best:
-                best, chosen = cycles, (rows, max(lanes, min(n, vectors * lanes)))
-    return chosen
+            found.append((cycles, (rows, max(lanes, min(n, vectors * lanes)))))
+    found.sort(key=lambda f: f[0])
+    return list(dict.fromkeys(tile for _, tile in found)) or [(1, 1)]
 
 
 def tile_cycles(

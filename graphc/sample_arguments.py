@@ -1,4 +1,4 @@
-"""Random arguments for steps of the user's."""
+"""Random arguments for steps that are run to be looked at: timed, verified, explained."""
 
 from __future__ import annotations
 

@@ -1,0 +1,106 @@
+"""`tune=True`: the cuts of kernels measured on this machine, and remembered.
+
+What may be chosen (`Kernel.candidates`) changes no bit of a result. All kernels of a step are
+measured together: in every round each runs as its next candidate, in its place among the others,
+with the caches as they leave them. The winners lie in the cache of compiled libraries under the
+processor and the kernel, so another step with such a kernel measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphc.build import cpu
+from graphc.build.cache import Cache
+from graphc.sample_arguments import as_arguments, random_leaves
+from graphc.schedule.kernel import MODEL, Choices, Kernel
+from graphc.schedule.program import Program
+
+if TYPE_CHECKING:
+    from graphc.stages import Lowered
+
+Identity = tuple[str, ...]
+Timed = Callable[["Lowered[Any, Any]", Sequence[Any], int], list[list[int]]]
+
+#: Nanoseconds for which each round runs the step, about, and how often at least.
+_ROUND = 2e8
+_RUNS = 5
+#: Another candidate than the model's has to be faster by more than clocks and neighbours make out.
+_FASTER = 0.97
+
+
+def measured_choices(planned: Callable[[Choices], Lowered[Any, Any]], timed: Timed) -> Choices:
+    """The candidate of every kernel that is fastest, where it is not the first. `planned` lowers
+    the step with some choices; `timed` gives the nanoseconds of each kernel in some runs.
+    """
+    first = planned(MODEL)
+    found: dict[Identity, int] = {}
+    winners: dict[Identity, int] = {}
+
+    def store(identity: Identity, path: Path) -> None:
+        if not winners:
+            winners.update(_winners(first, planned, timed))
+        path.write_text(str(winners[identity]), encoding="ascii")
+
+    cache = Cache.default()
+    for identity in _counts(first.program):
+        key = {
+            "kind": "tuning",
+            "kernel": json.dumps(identity),
+            "threads": str(first.threads),
+            "target": first.target,
+            "processor": cpu.identity(),
+        }
+        chosen = cache.get_or_build(key, partial(store, identity)).read_text(encoding="ascii")
+        if int(chosen):
+            found[identity] = int(chosen)
+    return found
+
+
+def _counts(program: Program) -> dict[Identity, int]:
+    """How many candidates there are for each kind of kernel that has any."""
+    return {
+        kernel.identity: len(kernel.candidates)
+        for whole in program.nested()
+        for kernel in whole.kernels
+        if len(kernel.candidates) > 1
+    }
+
+
+def _identities(kernel: Kernel) -> set[Identity]:
+    """A kernel's own, and those inside of it: a loop's kernels are chosen by the loop's time."""
+    inside = [k for program in kernel.programs for whole in program.nested() for k in whole.kernels]
+    return {k.identity for k in (kernel, *inside)}
+
+
+def _winners(
+    first: Lowered[Any, Any], planned: Callable[[Choices], Lowered[Any, Any]], timed: Timed
+) -> dict[Identity, int]:
+    """The number of the fastest candidate of every kind of kernel."""
+    counts = _counts(first.program)
+    arguments = as_arguments(first.signature, random_leaves(first.signature, [0], positive=True))
+    best: dict[Identity, float] = {}
+    winners: dict[Identity, int] = {}
+    runs = 0
+    for round_ in range(max(counts.values())):
+        tried = {identity: round_ for identity, count in counts.items() if round_ < count}
+        lowered = planned(tried) if round_ else first
+        if not runs:
+            (once,) = timed(lowered, arguments, 1)
+            runs = max(_RUNS, int(_ROUND / max(1, sum(once))))
+        times = [min(of_kernel) for of_kernel in zip(*timed(lowered, arguments, runs), strict=True)]
+        sums: defaultdict[Identity, int] = defaultdict(int)
+        for kernel, nanoseconds in zip(lowered.program.kernels, times, strict=True):
+            for identity in _identities(kernel):
+                sums[identity] += nanoseconds
+        for identity in tried:
+            if round_ == 0 or sums[identity] < best[identity]:
+                # The first one's time counts as if it were a little less.
+                best[identity] = sums[identity] * (1 if round_ else _FASTER)
+                winners[identity] = round_
+    return winners
