@@ -27,8 +27,6 @@ from benchmarks.workloads import WORKLOADS
 if TYPE_CHECKING:
     from graphc.build.machine import Limits
 
-DEFAULT_SYSTEMS = "graphc,graphc.bind,jax,torch,torch.compile"
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -38,7 +36,7 @@ def arguments() -> argparse.Namespace:
         metavar="WORKLOAD",
         help=f"{', '.join(ALL)}; heldout: the last {len(HELD_OUT)}",
     )
-    parser.add_argument("--systems", default=DEFAULT_SYSTEMS, help=", ".join(SYSTEMS))
+    parser.add_argument("--systems", help=f"{', '.join(SYSTEMS)}; by default all that can")
     parser.add_argument("--threads", type=int, default=2, help="processors for each system")
     parser.add_argument("--seconds", type=float, default=3, help="timing of each system, at least")
     parser.add_argument("--block", type=float, default=0.3, help="seconds before the next's turn")
@@ -49,7 +47,8 @@ def arguments() -> argparse.Namespace:
     parsed = parser.parse_args()
     given = parsed.workloads or WORKLOADS
     parsed.workloads = [n for name in given for n in (HELD_OUT if name == "heldout" else [name])]
-    parsed.systems = parsed.systems.split(",")
+    chosen = parsed.systems.split(",") if parsed.systems else []
+    parsed.systems = chosen
     for given, known in ((parsed.workloads, ALL), (parsed.systems, SYSTEMS)):
         for name in given:
             if name not in known:
@@ -74,21 +73,24 @@ def machine() -> dict[str, Any]:
     }
 
 
-def measured_limits(threads: int) -> Limits | None:
-    """What this machine reaches, measured in a process of its own; None without graphc."""
+def measured_limits(threads: int) -> list[Limits]:
+    """What one thread and all of them reach, measured in a process of its own; none without
+    graphc.
+    """
     if find_spec("graphc") is None:
-        return None
+        return []
     from graphc.build.machine import limits
 
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(limits, threads).result()
+        return list(pool.map(limits, sorted({1, threads})))
 
 
 def compare(
     options: argparse.Namespace, limits: Limits | None, console: Console
 ) -> Iterator[Comparison]:
-    systems = [SYSTEMS[name] for name in options.systems]
     for name in options.workloads:
+        able = [s.name for s in SYSTEMS.values() if s.supports(name)]
+        systems = [SYSTEMS[system] for system in options.systems or able]
         with console.status("") as status:
             race = Race(ALL[name], systems, options.threads, status.update)
             results = race.run(options.seconds, options.block)
@@ -108,17 +110,18 @@ def main() -> None:
     console, host = Console(), machine()
     console.print(f"{host['cpu']}, {options.threads} threads, load {host['load']:.2f} at the start")
     limits = measured_limits(options.threads)
-    if limits:
-        console.print(f"limits: {limits.gflops:.0f} GFLOP/s, {limits.gbytes_per_s:.0f} GB/s")
+    for each in limits:
+        figures = f"{each.gflops:.0f} GFLOP/s, {each.gbytes_per_s:.0f} GB/s"
+        console.print(f"limits of {each.threads} threads: {figures}")
     comparisons = []
-    for comparison in compare(options, limits, console):
+    for comparison in compare(options, limits[-1] if limits else None, console):
         comparisons.append(comparison)
         console.print(comparison.table(), *comparison.notes(), sep="\n")
     print_summary(console, comparisons)
     if options.json:
         record = {
             "machine": host,
-            "limits": asdict(limits) if limits else None,
+            "limits": [asdict(each) for each in limits],
             "threads": options.threads,
             "seconds": options.seconds,
             "workloads": [comparison.record() for comparison in comparisons],

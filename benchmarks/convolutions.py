@@ -64,12 +64,13 @@ def best(calls: list[Call], seconds: float) -> list[float]:
     least = [float("inf")] * len(calls)
     for _ in range(5):
         for k, call in enumerate(calls):
-            end = time.perf_counter() + seconds / 5
             call()
-            while time.perf_counter() < end:
-                begin = time.perf_counter()
+            begin = now = time.perf_counter()
+            while now < begin + seconds / 5:
+                before = now
                 call()
-                least[k] = min(least[k], time.perf_counter() - begin)
+                now = time.perf_counter()
+                least[k] = min(least[k], now - before)
     return least
 
 

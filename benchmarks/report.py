@@ -65,6 +65,10 @@ class Comparison:
         least += self.workload.traffic / self.limits.gbytes_per_s
         return least / 1e9 / result.minimum
 
+    def ranked_share(self, result: Result) -> float | None:
+        """The share of what has a rank."""
+        return self.share(result) if result.status == "ok" else None
+
     def table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
         table.title, table.title_justify = self.workload.name, "left"
@@ -135,19 +139,30 @@ def print_summary(console: Console, comparisons: Sequence[Comparison]) -> None:
 
 
 def plot(comparisons: Sequence[Comparison], path: Path) -> None:
-    """Bars of speed relative to the best peer, a group for each workload."""
+    """Two charts of bars, a group for each workload: speed relative to the best peer, and the part
+    of the machine's limit that is reached, where that was measured.
+    """
     from matplotlib.figure import Figure
 
     systems = list(dict.fromkeys(r.system for c in comparisons for r in c.results))
-    figure = Figure(figsize=(2 + 1.4 * len(comparisons), 4), layout="constrained")
-    axes = figure.subplots()
+    measures = {"speed, best peer = 1": Comparison.ratio}
+    if any(c.limits for c in comparisons):
+        measures["part of the limit"] = Comparison.ranked_share
+    size = 2 + 1.4 * len(comparisons), 3.5 * len(measures)
+    figure = Figure(figsize=size, layout="constrained")
+    charts = figure.subplots(len(measures), sharex=True, squeeze=False)[:, 0]
     width = 0.8 / len(systems)
-    for i, system in enumerate(systems):
-        ratios = [c.ratio(r) or 0.0 for c in comparisons for r in c.results if r.system == system]
-        places = [place + (i + 0.5) * width - 0.4 for place in range(len(comparisons))]
-        axes.bar(places, ratios, width, label=system)
-    axes.set_xticks(range(len(comparisons)), [c.workload.name for c in comparisons])
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_ylabel("speed, best peer = 1")
-    figure.legend(loc="outside upper center", ncols=len(systems))
+    for axes, (label, measure) in zip(charts, measures.items(), strict=True):
+        for i, system in enumerate(systems):
+            bars = [
+                (place + (i + 0.5) * width - 0.4, measure(c, r) or 0.0)
+                for place, c in enumerate(comparisons)
+                for r in c.results
+                if r.system == system
+            ]
+            axes.bar([x for x, _ in bars], [y for _, y in bars], width, color=f"C{i}", label=system)
+        axes.axhline(1, color="black", linewidth=0.8)
+        axes.set_ylabel(label)
+    charts[-1].set_xticks(range(len(comparisons)), [c.workload.name for c in comparisons])
+    figure.legend(*charts[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     figure.savefig(path)

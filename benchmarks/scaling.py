@@ -69,7 +69,7 @@ def peaks(family: Callable[[int], Any], depths: Sequence[int] = DEPTHS) -> list[
     return [family(depth).lower(threads=1).memory.peak_bytes for depth in depths]
 
 
-def exponent(depths: Sequence[int], sizes: Sequence[int]) -> float:
+def exponent(depths: Sequence[float], sizes: Sequence[float]) -> float:
     """e of the power law size ~ depth^e, by least squares of the logarithms."""
     return float(np.polyfit(np.log(depths), np.log(sizes), 1)[0])
 

@@ -39,6 +39,17 @@ GX_EXPORT int gx_probe_chains(const gx_runtime *runtime, int threads, int64_t ro
   return error ? -error : 2 * GX_CHAINS * GX_F32_LANES;
 }
 
+static void gx_meetings_task(void *context, gx_thread thread) {
+  const int64_t rounds = *(const int64_t *)context;
+  for (int64_t r = 0; r < rounds; r++)
+    gx_barrier_wait(thread);
+}
+
+/* All threads meet `rounds` times. Returns 0 or a negative error number. */
+GX_EXPORT int gx_probe_meetings(const gx_runtime *runtime, int threads, int64_t rounds) {
+  return -gx_run(runtime, gx_meetings_task, &rounds, threads);
+}
+
 typedef struct {
   int64_t n;
   float *a;

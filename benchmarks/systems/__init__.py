@@ -57,7 +57,7 @@ SYSTEMS = {
     system.name: system
     for system in (
         System("graphc", "graphc_steps:called", ("graphc",), GRAPHC),
-        System("graphc.bind", "graphc_steps:bound", ("graphc",), GRAPHC, frozenset({"moons"})),
+        System("graphc.bind", "graphc_steps:bound", ("graphc",), GRAPHC, PERCEPTRONS),
         System("jax", "jax_steps:jitted", ("jax", "jaxlib", "optax"), JAX),
         System("torch", "torch_steps:eager", ("torch",)),
         System("torch.compile", "torch_steps:compiled", ("torch",), TORCH),

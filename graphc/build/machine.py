@@ -17,10 +17,11 @@ from graphc.build.runtime_files import include_closure
 from graphc.schedule.cost import Machine
 from graphc.schedule.tiles import vector_bytes
 
-__all__ = ["Limits", "limits", "model"]
+__all__ = ["Limits", "limits", "meeting", "model"]
 
 _CDEF = """
 int gx_probe_chains(const void *runtime, int threads, int64_t rounds, float *sink);
+int gx_probe_meetings(const void *runtime, int threads, int64_t rounds);
 int gx_probe_triad(const void *runtime, int threads, int64_t n, float *a, float *b, float *c);
 """
 
@@ -42,16 +43,35 @@ class Limits:
     gbytes_per_s: float
 
 
-def limits(threads: int) -> Limits:
-    """Measures the limits of this machine now, the best of some runs, in about a second.
+def limits(threads: int, target: str = "native") -> Limits:
+    """Measures the limits of this machine now, the best of some runs, in about a second; what code
+    for a target can reach, whose vectors may be narrower than this processor's.
 
     Nothing is remembered: what else the machine does changes the answer. Raises `ArgumentError`,
     `CompilerError`, `CacheError`, and `GraphcError` when the threads cannot be started.
     """
     check_threads(threads)
-    headers = include_closure("probe.c")
-    probe = load(headers.pop("probe.c"), _CDEF, headers=headers)
+    probe = _probe(target)
     return Limits(threads, _chains(probe, threads) / 1e9, _triad(probe, threads) / 1e9)
+
+
+def meeting(threads: int) -> float:
+    """Seconds in which threads meet at a barrier to which all come at once, the best of some runs.
+    Raises as `limits` does.
+    """
+    check_threads(threads)
+    probe, rounds = _probe("native"), 10_000
+    handle = runtime().handle
+
+    def run() -> None:
+        check_status(-probe.lib.gx_probe_meetings(handle, threads, rounds), threads)
+
+    return min(_seconds(run) for _ in range(_RUNS)) / rounds
+
+
+def _probe(target: str) -> Library:
+    headers = include_closure("probe.c")
+    return load(headers.pop("probe.c"), _CDEF, target=target, headers=headers)
 
 
 def model(limits: Limits, threads: int) -> Machine:

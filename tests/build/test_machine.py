@@ -54,6 +54,12 @@ def test_triad_is_computed(probe: Library, threads: int) -> None:
     assert np.array_equal(a, b + np.float32(0.5) * c)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_meetings_end(probe: Library, threads: int) -> None:
+    assert probe.lib.gx_probe_meetings(runtime().handle, threads, 1000) == 0
+    assert 0 < machine.meeting(threads) < 1
+
+
 def test_threads_are_checked() -> None:
     with pytest.raises(ArgumentError, match="threads: expected 1 to 1024, got 0"):
         machine.limits(0)
