@@ -183,7 +183,9 @@ from graphc.functions import (
     zeros_like,
 )
 from graphc.functions.absent import missing
-from graphc.functions.numpy_only import diag, inner, kron, nan_to_num, vdot
+from graphc.functions.numpy_api.elementwise import nan_to_num
+from graphc.functions.numpy_api.products import inner, kron, vdot
+from graphc.functions.numpy_api.shapes import diag
 from graphc.io import load, save
 from graphc.ir.graph import Graph
 from graphc.jit import Jitted, compile, jit

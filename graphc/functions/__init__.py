@@ -127,7 +127,7 @@ from graphc.functions.linear_algebra import (
     tensordot,
     vecdot,
 )
-from graphc.functions.numpy_protocol import (
+from graphc.functions.numpy_api.protocol import (
     apply_array_function,
     apply_ufunc,
 )

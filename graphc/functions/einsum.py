@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any
 
 from graphc import ops
@@ -15,13 +16,16 @@ from graphc.ir.site import located
 from graphc.tensor import Tensor
 
 
-def einsum(subscripts: str, /, *arrays: Any) -> Tensor:
-    """Σ over the letters that the result does not have: `einsum("bij,bjk->bik", a, b)`.
+def einsum(subscripts: Any, /, *arrays: Any) -> Tensor:
+    """Σ over the letters that the result does not have: `einsum("bij,bjk->bik", a, b)`, or with
+    numbers for letters, `einsum(a, [0, 1, 2], b, [0, 2, 3], [0, 1, 3])`.
 
     Letters may repeat within an operand (a diagonal), `...` stands for axes that broadcast, and a
     result that is left out has the letters that occur once, in alphabetic order. More than two
     operands are contracted pair by pair, always the pair with the smallest result.
     """
+    if not isinstance(subscripts, str) and len(arrays) > 0:
+        subscripts, arrays = _spelled(subscripts, *arrays)
     if not isinstance(subscripts, str) or not arrays:
         raise ShapeError(
             located(f"einsum: an equation and its operands required, got {subscripts!r}")
@@ -39,6 +43,22 @@ def einsum(subscripts: str, /, *arrays: Any) -> Tensor:
         terms.append(_contracted(left, right, needed, sizes))
     value, letters = _summed(*terms[0], set(output))
     return Tensor(ops.permute(value, tuple(letters.index(c) for c in output)))
+
+
+def _spelled(*operands: Any) -> tuple[str, tuple[Any, ...]]:
+    """Operands with lists of numbers as operands with letters; a last list is the result's."""
+    arrays, lists = operands[0 : len(operands) // 2 * 2 : 2], operands[1::2]
+    written = []
+    for numbers in (*lists, *operands[len(arrays) * 2 :]):
+        if not isinstance(numbers, (list, tuple)) or not all(
+            n is Ellipsis or (isinstance(n, int) and 0 <= n < len(ascii_letters)) for n in numbers
+        ):
+            raise ShapeError(
+                located(f"einsum: an equation, or after each operand a list, got {numbers!r}")
+            )
+        written.append("".join("..." if n is Ellipsis else ascii_letters[n] for n in numbers))
+    inputs, output = ",".join(written[: len(lists)]), written[len(lists) :]
+    return "->".join((inputs, *output)), arrays
 
 
 Term = tuple[Value, str]

@@ -138,8 +138,11 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 
 def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The square root of `var`."""
-    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    """The square root of `var`; its gradient is NaN where nothing differs, and 0 of one element."""
+    spread = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    single = math.prod(as_tensor(x).shape) == math.prod(spread.shape)
+    # Of one element the variance is (x - x)², which is its own root, and has a derivative.
+    return spread if single and not correction else sqrt(spread)
 
 
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:

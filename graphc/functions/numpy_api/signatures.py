@@ -4,8 +4,7 @@ defaults here are NumPy's.
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from graphc import functions
@@ -24,22 +23,49 @@ def _reducer(name: str) -> Callable[..., Tensor]:
     return reduced
 
 
-def _accumulator(name: str) -> Callable[..., Tensor]:
+def _fold(name: str, combine: str, neutral: float | None) -> Callable[..., Tensor]:
+    """A reduction from `initial`, of the elements where `where` holds; without a neutral element
+    NumPy asks for `initial` there.
+    """
     function = getattr(functions, name)
 
-    def reduced(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Tensor:
-        return function(a, axis=axis, dtype=dtype, keepdims=keepdims)
+    def folded(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        *,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = None,
+    ) -> Tensor:
+        x, options = as_tensor(a), {} if dtype is None else {"dtype": dtype}
+        if where is not None:
+            filling = neutral if initial is None else initial
+            if filling is None:
+                raise TraceError(located(f"np.{name} with `where` needs `initial`"))
+            x = functions.where(where, x, neutral if neutral is not None else filling)
+        result = function(x, axis=axis, keepdims=keepdims, **options)
+        return result if initial is None else getattr(functions, combine)(result, initial)
 
-    return reduced
+    return folded
 
 
-def _spread(name: str) -> Callable[..., Tensor]:
+def _mean(name: str) -> Callable[..., Tensor]:
+    """A mean or spread; `ddof` and `correction` are the same for the latter."""
     function = getattr(functions, name)
 
     def reduced(
-        a: Any, axis: Any = None, *, ddof: float = 0, correction: float = 0, keepdims: bool = False
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        *,
+        ddof: float = 0,
+        correction: float = 0,
+        keepdims: bool = False,
     ) -> Tensor:
-        return function(a, axis=axis, correction=ddof or correction, keepdims=keepdims)
+        x = as_tensor(a) if dtype is None else as_tensor(a).astype(dtype)
+        less = {"correction": ddof or correction} if ddof or correction else {}
+        return function(x, axis=axis, keepdims=keepdims, **less)
 
     return reduced
 
@@ -91,12 +117,12 @@ def _round(a: Any, decimals: int = 0) -> Tensor:
     return functions.round(functions.multiply(a, scale)) / scale
 
 
-def _where(condition: Any, *choices: Any) -> Tensor:
-    if not choices:
+def _where(condition: Any, x: Any = None, y: Any = None) -> Tensor:
+    if x is None or y is None:
         raise TraceError(
             located("np.where(condition) gives a shape that depends on data; give both choices")
         )
-    return functions.where(condition, *choices)
+    return functions.where(condition, x, y)
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -124,64 +150,42 @@ def _size(a: Any, axis: int | None = None) -> int:
     return as_tensor(a).size if axis is None else as_tensor(a).shape[axis]
 
 
-def _sections(name: str) -> Callable[..., list[Tensor]]:
-    """Splits whose first parts may be longer by one, or along a fixed axis."""
-
-    def parts(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-        x = as_tensor(ary)
-        sections = indices_or_sections
-        if name == "array_split" and isinstance(sections, int):
-            each, longer = divmod(x.shape[axis], sections)
-            lengths = [each + (k < longer) for k in range(sections)]
-            sections = [builtins.sum(lengths[: k + 1]) for k in range(len(lengths) - 1)]
-        return functions.split(x, sections, axis=axis)
-
-    return parts
-
-
-def _concatenate(arrays: Sequence[Any], axis: int | None = 0, *, dtype: Any = None) -> Tensor:
-    result = functions.concat(arrays, axis=axis)
-    return result if dtype is None else result.astype(dtype)
-
-
-def _stack(arrays: Sequence[Any], axis: int = 0, *, dtype: Any = None) -> Tensor:
-    result = functions.stack(arrays, axis=axis)
-    return result if dtype is None else result.astype(dtype)
-
-
 def _like(name: str) -> Callable[..., Tensor]:
-    function = getattr(functions, name)
+    function, shaped = getattr(functions, f"{name}_like"), getattr(functions, name)
 
-    def made(a: Any, dtype: Any = None, order: str = "K", subok: bool = True) -> Tensor:
-        return function(a, dtype=dtype)
+    def made(
+        a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
+    ) -> Tensor:
+        if shape is None:
+            return function(a, dtype=dtype)
+        return shaped(shape, dtype=dtype or as_tensor(a).dtype)
 
     return made
 
 
-SIGNATURES: dict[str, Callable[..., Any]] = {
-    **{n: _reducer(n) for n in ("max", "min", "all", "any", "argmax", "argmin", "mean")},
-    **{n: _reducer(n) for n in ("count_nonzero",)},
-    **{n: _accumulator(n) for n in ("sum", "prod")},
-    **{n: _spread(n) for n in ("var", "std")},
+TABLE: dict[str, Callable[..., Any]] = {
+    **{n: _reducer(n) for n in ("all", "any", "argmax", "argmin", "count_nonzero")},
+    **{n: _mean(n) for n in ("mean", "var", "std")},
     **{n: _ordered(n) for n in ("sort", "argsort")},
-    **{n: _like(n) for n in ("zeros_like", "ones_like", "empty_like")},
-    "amax": _reducer("max"),
-    "amin": _reducer("min"),
-    "array_split": _sections("array_split"),
+    **{f"{n}_like": _like(n) for n in ("zeros", "ones", "empty")},
+    "amax": _fold("max", "maximum", None),
+    "amin": _fold("min", "minimum", None),
     "clip": _clip,
-    "concatenate": _concatenate,
     "cumprod": _along("cumulative_prod"),
     "cumsum": _along("cumulative_sum"),
     "diff": lambda a, n=1, axis=-1, prepend=None, append=None: functions.diff(
         a, axis=axis, n=n, prepend=prepend, append=append
     ),
+    "einsum": lambda *operands, optimize=False: functions.einsum(*operands),
     "expand_dims": lambda a, axis: functions.expand_dims(a, axis=axis),
     "flip": lambda m, axis=None: functions.flip(m, axis=axis),
     "full_like": lambda a, fill_value, dtype=None: functions.full_like(a, fill_value, dtype=dtype),
     "linalg.norm": norm,
+    "max": _fold("max", "maximum", None),
+    "min": _fold("min", "minimum", None),
     "ndim": lambda a: as_tensor(a).ndim,
+    "prod": _fold("prod", "multiply", 1),
     "repeat": lambda a, repeats, axis=None: functions.repeat(a, repeats, axis=axis),
-    "reshape": lambda a, shape, order="C": functions.reshape(a, shape),
     "roll": lambda a, shift, axis=None: functions.roll(a, shift, axis=axis),
     "round": _round,
     "searchsorted": lambda a, v, side="left", sorter=None: functions.searchsorted(
@@ -189,9 +193,8 @@ SIGNATURES: dict[str, Callable[..., Any]] = {
     ),
     "shape": _shape,
     "size": _size,
-    "split": _sections("split"),
     "squeeze": lambda a, axis=None: as_tensor(a).squeeze(axis),
-    "stack": _stack,
+    "sum": _fold("sum", "add", 0),
     "take": lambda a, indices, axis=None: as_tensor(a).take(indices, axis),
     "tensordot": lambda a, b, axes=2: functions.tensordot(a, b, axes=axes),
     "transpose": _transpose,
