@@ -237,8 +237,10 @@ class Lowered(Generic[P, R]):
         directory: str | PathLike[str],
         name: str = "train_step",
         *,
+        form: str = "c",
         threads: bool = False,
         beside: Mapping[str, Lowered[Any, Any]] | None = None,
+        arguments: Sequence[Any] | None = None,
     ) -> list[Path]:
         """Writes the step as a folder of C that needs no Python: a header and a source file called
         `name`, a self-test, an example, build files, a manifest and a README. Gives their paths.
@@ -248,12 +250,17 @@ class Lowered(Generic[P, R]):
         the functions `name_KEY` beside `name_train`, whose arguments that have the name and
         structure of the state, or of a part of it, are read from it. NumPy computes each step for
         the self-test. Raises ArgumentError for a name that is no C identifier.
+
+        `form="cffi"` adds a Python package that setuptools and cffi build, and that then needs
+        NumPy and cffi alone. `form="web"` writes one page of HTML instead, which trains in the
+        browser: from `arguments`, what the step is called with (several batches of an input along
+        its first axis are taken in turn), or else from random numbers. It is planned anew, for
+        WebAssembly and one thread, and compiled by the ziglang package (CompilerError without).
         """
         from graphc.export.folder import write
 
-        return write(
-            directory, name, {"train": self, **beside} if beside else {"run": self}, threads
-        )
+        steps = {"train": self, **beside} if beside else {"run": self}
+        return write(directory, name, steps, threads, form, arguments)
 
     def __str__(self) -> str:
         return f"{self!r}\n{self.as_text()}"

@@ -18,7 +18,7 @@ from graphc.build.cache import Cache
 from graphc.build.runner import Job, capture, run_all
 from graphc.errors import CompilerError
 
-__all__ = ["BASE_FLAGS", "LIBRARY_FLAGS", "Toolchain", "find", "target_flags"]
+__all__ = ["BASE_FLAGS", "LIBRARY_FLAGS", "Toolchain", "find", "find_crossing", "target_flags"]
 
 #: What generated C relies on: without the last three, results would differ from compiler to
 #: compiler, and mathematical functions would not vectorize.
@@ -171,11 +171,26 @@ def find(target: str = "native") -> Toolchain:
     for name in names:
         if shutil.which(name):
             return _toolchain((name,), "it is on the PATH")
+    found = _zig()
+    if found is None:
+        raise CompilerError(f"no C compiler for {target} was found", hint=_INSTALL)
+    return found
+
+
+def find_crossing() -> Toolchain:
+    """The compiler that knows every platform, WebAssembly among them: that of ``ziglang``."""
+    found = _zig()
+    if found is None:
+        raise CompilerError("the ziglang package is not installed", hint="pip install 'graphc[cc]'")
+    return found
+
+
+def _zig() -> Toolchain | None:
     zig = importlib.util.find_spec("ziglang")
-    if zig is not None and zig.origin is not None:
-        program = Path(zig.origin).with_name("zig.exe" if os.name == "nt" else "zig")
-        return _toolchain((str(program), "cc"), "the ziglang package is installed")
-    raise CompilerError(f"no C compiler for {target} was found", hint=_INSTALL)
+    if zig is None or zig.origin is None:
+        return None
+    program = Path(zig.origin).with_name("zig.exe" if os.name == "nt" else "zig")
+    return _toolchain((str(program), "cc"), "the ziglang package is installed")
 
 
 def _toolchain(command: tuple[str, ...], reason: str) -> Toolchain:

@@ -128,13 +128,19 @@ def compile_(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a step; with more than one it takes a pool.")
     ] = 1,
+    form: Annotated[
+        str, typer.Option(help="c, cffi (also a Python package) or web (a page that trains).")
+    ] = "c",
     compile_target: CompileTarget = "native",
     json: JsonOption = False,
 ) -> None:
-    """Write a step as C with self-test, example and build files. Needs no C compiler."""
+    """Write a step as C with self-test, example and build files. Needs no C compiler.
+
+    With --form web: one page of HTML instead, compiled by the ziglang package.
+    """
     lowered = load_target(target).lower(threads=threads, target=compile_target)
     called = name or artifact_name(target.rpartition(":")[2])
-    paths = lowered.export(out, called, threads=threads > 1)
+    paths = lowered.export(out, called, form=form, threads=threads > 1)
     if json:
         print_json({"files": [str(path) for path in paths], "kernels": len(lowered.kernels)})
     else:

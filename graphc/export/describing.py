@@ -26,6 +26,7 @@ def manifest(artifact: Interface) -> str:
         "arena_bytes": artifact.arena_bytes,
         "alignment": 64,
         "state_bytes": struct_bytes(artifact.state) if artifact.state else 0,
+        "constants_bytes": struct_bytes(artifact.constants) if artifact.constants else 0,
         "state": [_placed(f) for f in artifact.state],
         "constants": [_placed(f) for f in artifact.constants],
         "entries": [_entry(e) for e in artifact.entries],

@@ -14,7 +14,7 @@ def example(artifact: Interface) -> str:
     """The text of example.c, which runs the first entry that changes the state, else the first."""
     entry = next((e for e in artifact.entries if e.modifies), artifact.entries[0])
     saves = bool(artifact.state)
-    own = [_initialize(artifact), _files(artifact)] if saves else []
+    own = [initializer(artifact), _files(artifact)] if saves else []
     own += [_BATCHES] if entry.inputs else []
     own.append(_main(artifact, entry))
     filled = any("    fill(" in part for part in own)
@@ -38,7 +38,7 @@ def _usage(artifact: Interface, entry: Entry) -> str:
     return words + (" [--state FILE] [--save FILE]" if artifact.state else "")
 
 
-def _initialize(artifact: Interface) -> str:
+def initializer(artifact: Interface) -> str:
     """Random matrices, zeros elsewhere."""
     lines = [
         "/* A state to begin with where none is given: random matrices, zeros elsewhere. */",

@@ -90,7 +90,7 @@ def _state_fillings(artifact: Interface, positive: bool) -> tuple[Filling, ...]:
     weights: set[Field] = set()
     for entry in artifact.entries:
         graph = entry.lowered.traced.graph
-        loss = _loss(entry)
+        loss = entry.loss
         needed = [graph.outputs[loss]] if loss is not None else graph.outputs
         reached = {v for node in toposort(needed) for v in node.outputs}
         for value, (kind, field) in zip(graph.inputs, entry.reads, strict=False):
@@ -108,14 +108,6 @@ def _state_fillings(artifact: Interface, positive: bool) -> tuple[Filling, ...]:
 def _weights(field: Field, stream: int, positive: bool) -> Filling:
     size = weight_range(field.type)
     return Filling(size / 16 if positive else -size, size, stream)
-
-
-def _loss(entry: Entry) -> int | None:
-    """The number of the output that is a loss: the first floating-point number of its own."""
-    for j, field in enumerate(entry.writes):
-        if field is not None and field.type.shape == () and field.type.dtype.is_float:
-            return j
-    return None
 
 
 def _expectation(
@@ -185,7 +177,7 @@ def _slope(
     fillings: Mapping[Field, Filling],
 ) -> tuple[Slope | None, str]:
     """A direction and a step for which the reference's difference quotient is its gradient's."""
-    j = _loss(entry)
+    j = entry.loss
     if j is None:
         return None, "no result is a number"
     loss = graph.outputs[j]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ from graphc.errors import ArgumentError
 from graphc.export.building import cmakelists, makefile
 from graphc.export.describing import manifest, readme
 from graphc.export.example import example
+from graphc.export.extension import package, package_readme, shared_files
 from graphc.export.header import header
 from graphc.export.interface import describe
 from graphc.export.selftest import selftest
 from graphc.export.source import source
+from graphc.export.web import page, portable
 from graphc.io import save
 from graphc.stages import Lowered
+
+#: What an export can be: C, C that is also a Python package, or a page of HTML.
+FORMS = ("c", "cffi", "web")
 
 
 def write(
@@ -24,8 +30,18 @@ def write(
     name: str,
     steps: Mapping[str, Lowered[Any, Any]],
     threads: bool,
+    form: str,
+    arguments: Sequence[Any] | None,
 ) -> list[Path]:
     """Writes the files of an artifact and gives their paths."""
+    if form not in FORMS:
+        raise ArgumentError(f"export: form: expected one of {', '.join(FORMS)}, got {form!r}")
+    if arguments is not None and form != "web":
+        raise ArgumentError(f"export: arguments are for form='web', got form={form!r}")
+    folder = Path(directory)
+    if form == "web":
+        artifact = describe(name, {key: portable(step) for key, step in steps.items()}, False)
+        return _written(folder, {f"{name}.html": page(artifact, arguments)})
     artifact = describe(name, steps, threads)
     own = {f"{name}.h": header(artifact), f"{name}.c": source(artifact)}
     texts = {
@@ -39,14 +55,24 @@ def write(
     for file in own:
         if file.lower() in texts:
             raise ArgumentError(f"export: the folder has a {file} of its own; choose another name")
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for file, text in (own | texts).items():
-        paths.append(folder / file)
-        paths[-1].write_text(text, encoding="utf-8")
+    if form == "cffi":
+        texts |= package(artifact)
+        texts["README.md"] += package_readme(artifact)
+    paths = _written(folder, own | texts)
     if artifact.constants:
         paths.append(folder / f"{name}_constants.safetensors")
         arrays = zip(artifact.constants, artifact.constant_arrays, strict=True)
         save(paths[-1], {field.key: array for field, array in arrays})
+    if form == "cffi":
+        for file, copy in shared_files(artifact).items():
+            paths.append(Path(shutil.copyfile(folder / file, folder / copy)))
+    return paths
+
+
+def _written(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    paths = []
+    for file, text in texts.items():
+        paths.append(folder / file)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].write_text(text, encoding="utf-8")
     return paths

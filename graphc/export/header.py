@@ -20,7 +20,7 @@ def header(artifact: Interface) -> str:
     if artifact.constants:
         parts.append(_struct(artifact, "constants", artifact.constants, _CONSTANTS))
     if artifact.threads > 1:
-        parts.append(_POOL.format(**_words(artifact)))
+        parts += [_POOL.format(**_words(artifact)), _POOL_FUNCTIONS.format(**_words(artifact))]
     parts.append(_FUNCTIONS.format(**_words(artifact)))
     parts += [_entry(artifact, entry) for entry in artifact.entries]
     parts.append(_FOOT.format(**_words(artifact)))
@@ -82,7 +82,27 @@ def _described(f: Field) -> str:
 
 
 def _entry(artifact: Interface, entry: Entry) -> str:
-    function, capitals = entry.function, entry.function.upper()
+    capitals = entry.function.upper()
+    lines = call_types(entry)
+    sizes = [f for f in (*entry.inputs, *entry.outputs) if f.type.shape]
+    for f in sizes:
+        lines.append(f"#define {capitals}_{f.name.upper()}_SIZE {f.type.size} /* elements */")
+    lines += [""] if sizes else []
+    what = comment_text(entry.lowered.signature.name)
+    change = "updates the state" if entry.modifies else "changes nothing but its outputs"
+    lines.append(
+        f"/* Runs {what}: {change}. Returns a status, on an error before anything changes."
+    )
+    if artifact.threads > 1:
+        lines.append(" * pool may be NULL: then it runs on the calling thread alone.")
+    lines[-1] += " */"
+    lines += [*_prototype(artifact, entry), ""]
+    return "\n".join(lines)
+
+
+def call_types(entry: Entry) -> list[str]:
+    """The lines of the structs that an entry takes."""
+    function = entry.function
     lines = []
     if entry.inputs:
         lines.append(f"typedef struct {function}_inputs {{")
@@ -96,21 +116,23 @@ def _entry(artifact: Interface, entry: Entry) -> str:
             star = f"{f.type.dtype.c} *" if f.type.shape else f"{f.type.dtype.c} "
             lines.append(f"    {star}{f.name}; /* {f.type} */")
         lines += [f"}} {function}_outputs;", ""]
-    sizes = [f for f in (*entry.inputs, *entry.outputs) if f.type.shape]
-    for f in sizes:
-        lines.append(f"#define {capitals}_{f.name.upper()}_SIZE {f.type.size} /* elements */")
-    lines += [""] if sizes else []
-    what = comment_text(entry.lowered.signature.name)
-    change = "updates the state" if entry.modifies else "changes nothing but its outputs"
-    lines.append(
-        f"/* Runs {what}: {change}. Returns a status, on an error before anything changes."
-    )
-    if artifact.threads > 1:
-        lines.append(" * pool may be NULL: then it runs on the calling thread alone.")
-    lines[-1] += " */"
-    head = f"int {function}("
-    lines += [*wrapped(head, parameters(artifact, entry), ");"), ""]
-    return "\n".join(lines)
+    return lines
+
+
+def prototypes(artifact: Interface) -> list[str]:
+    """The declarations of all functions, without comments."""
+    texts = [_FUNCTIONS, *([_POOL_FUNCTIONS] if artifact.threads > 1 else [])]
+    lines = [
+        line
+        for text in texts
+        for line in text.format(**_words(artifact)).splitlines()
+        if line.endswith(";")
+    ]
+    return lines + [line for e in artifact.entries for line in _prototype(artifact, e)]
+
+
+def _prototype(artifact: Interface, entry: Entry) -> list[str]:
+    return wrapped(f"int {entry.function}(", parameters(artifact, entry), ");")
 
 
 _HEAD = """\
@@ -172,7 +194,9 @@ _POOL = """\
 typedef struct {name}_pool {{
     {NAME}_ALIGNED unsigned char opaque[{pool}];
 }} {name}_pool;
+"""
 
+_POOL_FUNCTIONS = """\
 /* Prepares a pool of 1 to {NAME}_THREADS threads, the caller's among them; the others start with
  * the first step. Returns a status. */
 int {name}_pool_init({name}_pool *pool, int threads);

@@ -56,8 +56,8 @@ class Entry:
     written over an input. `modifies` tells whether it changes the state.
     """
 
-    function: str
-    key: str
+    artifact: str
+    short: str
     lowered: Lowered[Any, Any]
     reads: tuple[tuple[str, Field], ...]
     inputs: tuple[Field, ...]
@@ -65,8 +65,20 @@ class Entry:
     writes: tuple[Field | None, ...]
 
     @property
+    def function(self) -> str:
+        return f"{self.artifact}_{self.short}"
+
+    @property
     def modifies(self) -> bool:
         return bool(self.lowered.signature.donated)
+
+    @property
+    def loss(self) -> int | None:
+        """The number of the output that is a loss: the first floating-point number of its own."""
+        for j, field in enumerate(self.writes):
+            if field is not None and field.type.shape == () and field.type.dtype.is_float:
+                return j
+        return None
 
     def uses(self, struct: str) -> bool:
         return any(kind == struct for kind, _ in self.reads)
@@ -141,8 +153,7 @@ def describe(name: str, lowered: Mapping[str, Lowered[Any, Any]], threads: bool)
     constants = _Constants()
     functions = Identifiers("step", OWN_WORDS, ("_inputs", "_outputs"))
     entries = tuple(
-        _entry(f"{name}_{functions.fresh(key)}", key, step, state, constants)
-        for key, step in lowered.items()
+        _entry(name, functions.fresh(key), step, state, constants) for key, step in lowered.items()
     )
     _check_macros(entries)
     text = "\n".join(graph_text(step.traced.graph) for step in lowered.values())
@@ -261,7 +272,7 @@ class _Constants:
 
 
 def _entry(
-    function: str, key: str, step: Lowered[Any, Any], state: _State, constants: _Constants
+    artifact: str, short: str, step: Lowered[Any, Any], state: _State, constants: _Constants
 ) -> Entry:
     signature = step.signature
     words = [_place(leaf, signature) for leaf in signature.arguments]
@@ -294,7 +305,7 @@ def _entry(
         for j, leaf in enumerate(results)
     ]
     outputs = tuple(field for field in writes if field is not None)
-    return Entry(function, key, step, tuple(reads), tuple(inputs), outputs, tuple(writes))
+    return Entry(artifact, short, step, tuple(reads), tuple(inputs), outputs, tuple(writes))
 
 
 def _result_names(results: Sequence[Leaf], donated: set[int]) -> dict[int, str]:

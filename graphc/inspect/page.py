@@ -33,22 +33,27 @@ def page(record: Mapping[str, Any]) -> str:
     The page's policy lets no script run but this one, and nothing be loaded.
     """
     script = "\n".join(_text(name) for name in _SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     parts = "\n".join(
         f'<script type="application/json" id="data-{name}">{inert(part)}</script>'
         for name, part in record.items()
     )
     text = _text("page.html")
-    for mark, content in (
-        ("TITLE", html.escape(str(record["summary"]["step"]))),
-        ("DIGEST", digest),
-        ("STYLE", _text("page.css")),
-        ("SCRIPT", script),
-        # Last: what it holds is not looked at for marks.
-        ("DATA", parts),
-    ):
+    title = html.escape(str(record["summary"]["step"]))
+    # The data last: what it holds is not looked at for marks.
+    return put(text, TITLE=title, DIGEST=digest(script), STYLE=_text("page.css"), SCRIPT=script,
+               DATA=parts)  # fmt: skip
+
+
+def put(text: str, **parts: str) -> str:
+    """A page with its parts in place of their marks, one after the other."""
+    for mark, content in parts.items():
         text = text.replace(f"<!--{mark}-->", content, 1)
     return text
+
+
+def digest(script: str) -> str:
+    """What a page's policy calls a script that stands on lines of its own."""
+    return base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
 
 
 def inert(value: Any) -> str:
