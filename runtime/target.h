@@ -66,4 +66,112 @@ static inline int gx_x86_level(void) {
 }
 #endif
 
+/* Whether the processor has what the compiler may use in this file beyond a level: flags such as
+ * -march=native allow all that one processor has. Its vectors are those of its level. */
+#if defined(__x86_64__)
+__attribute__((unused, noinline)) GX_BASELINE static int gx_x86_complete(void) {
+  unsigned a, b = 0, c = 0, d = 0, c1, cx = 0, a71 = 0;
+  const unsigned wanted_c1 = 0
+#if defined(__PCLMUL__)
+                             | 1u << 1
+#endif
+#if defined(__AES__)
+                             | 1u << 25
+#endif
+#if defined(__AVX__)
+                             | 1u << 27 | 1u << 28
+#endif
+      ;
+  const unsigned wanted_b = 0
+#if defined(__ADX__)
+                            | 1u << 19
+#endif
+#if defined(__AVX512IFMA__)
+                            | 1u << 21
+#endif
+#if defined(__SHA__)
+                            | 1u << 29
+#endif
+      ;
+  const unsigned wanted_c = 0
+#if defined(__AVX512VBMI__)
+                            | 1u << 1
+#endif
+#if defined(__AVX512VBMI2__)
+                            | 1u << 6
+#endif
+#if defined(__GFNI__)
+                            | 1u << 8
+#endif
+#if defined(__VAES__)
+                            | 1u << 9
+#endif
+#if defined(__VPCLMULQDQ__)
+                            | 1u << 10
+#endif
+#if defined(__AVX512VNNI__)
+                            | 1u << 11
+#endif
+#if defined(__AVX512BITALG__)
+                            | 1u << 12
+#endif
+#if defined(__AVX512VPOPCNTDQ__)
+                            | 1u << 14
+#endif
+      ;
+  const unsigned wanted_d = 0
+#if defined(__AVX512VP2INTERSECT__)
+                            | 1u << 8
+#endif
+#if defined(__AVX512FP16__)
+                            | 1u << 23
+#endif
+      ;
+  const unsigned wanted_a71 = 0
+#if defined(__AVXVNNI__)
+                              | 1u << 4
+#endif
+#if defined(__AVX512BF16__)
+                              | 1u << 5
+#endif
+      ;
+  const unsigned wanted_cx = 0
+#if defined(__SSE4A__)
+                             | 1u << 6
+#endif
+#if defined(__XOP__)
+                             | 1u << 11
+#endif
+#if defined(__FMA4__)
+                             | 1u << 16
+#endif
+#if defined(__TBM__)
+                             | 1u << 21
+#endif
+      ;
+  unsigned unused;
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(unused), "=c"(c1), "=d"(unused) : "a"(0), "c"(0));
+  const unsigned leaves = a;
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(unused), "=c"(c1), "=d"(unused) : "a"(1), "c"(0));
+  if (leaves >= 7) {
+    __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+    if (a >= 1)
+      __asm__ volatile("cpuid" : "=a"(a71), "=b"(unused), "=c"(unused), "=d"(unused)
+                       : "a"(7), "c"(1));
+  }
+  __asm__ volatile("cpuid" : "=a"(a), "=b"(unused), "=c"(unused), "=d"(unused)
+                   : "a"(0x80000000u), "c"(0));
+  if (a >= 0x80000001u)
+    __asm__ volatile("cpuid" : "=a"(a), "=b"(unused), "=c"(cx), "=d"(unused)
+                     : "a"(0x80000001u), "c"(0));
+  return (c1 & wanted_c1) == wanted_c1 && (b & wanted_b) == wanted_b && (c & wanted_c) == wanted_c &&
+         (d & wanted_d) == wanted_d && (a71 & wanted_a71) == wanted_a71 &&
+         (cx & wanted_cx) == wanted_cx;
+}
+#else
+static inline int gx_x86_complete(void) {
+  return 1;
+}
+#endif
+
 #endif

@@ -78,6 +78,13 @@ def _guard(artifact: Interface) -> str:
     return text
 
 
+def _needs(target: str) -> str:
+    """What a processor that is refused lacks."""
+    if target in _LEVELS:
+        return f"{_LEVELS[target][1]}, or what the compiler's other flags allowed: "
+    return "instructions that the compiler's flags allowed: "
+
+
 def _public(artifact: Interface) -> Iterator[str]:
     words = {
         "name": artifact.name,
@@ -86,7 +93,7 @@ def _public(artifact: Interface) -> Iterator[str]:
         "offset": artifact.tag_offset,
         "tag": artifact.tag,
         "threads": artifact.threads,
-        "needs": _LEVELS.get(artifact.target, (0, "the instructions"))[1],
+        "needs": _needs(artifact.target),
         "target": artifact.target,
     }
     yield _INIT.format(**words)
@@ -172,7 +179,7 @@ GX_BASELINE int {name}_init(void *arena)
 {{
     if ((uintptr_t)arena % {alignment} != 0)
         return {NAME}_MISALIGNED;
-    if (gx_x86_level() < GX_X86_LEVEL)
+    if (gx_x86_level() < GX_X86_LEVEL || !gx_x86_complete())
         return {NAME}_UNSUPPORTED;
     *(uint64_t *)(void *)((uint8_t *)arena + {offset}) = mark;
     return {NAME}_OK;
@@ -190,7 +197,7 @@ GX_BASELINE const char *{name}_message(int status)
     case {NAME}_NOT_INITIALIZED:
         return "{name}_init has not been called for this arena";
     case {NAME}_UNSUPPORTED:
-        return "this processor lacks {needs}: {name} was compiled for {target}";
+        return "this processor lacks {needs}{name} was compiled for {target}";
     default:
         return status > 0 ? "the system cannot start threads" : "unknown status";
     }}

@@ -62,6 +62,20 @@ def test_an_older_processor_is_refused_with_a_message(tmp_path: Path) -> None:
     assert "-march=x86-64-v3 is required" in done.stderr
 
 
+def test_a_processor_without_one_extension_is_refused(tmp_path: Path) -> None:
+    """Flags may allow more than a level: the emulated processor has the level, but no GFNI."""
+    emulator, gcc = needs("qemu-x86_64"), needs("gcc")
+    if "x86_64" not in run([gcc, "-dumpmachine"], tmp_path).stdout:
+        pytest.skip("not an x86-64 compiler")
+    exported(tmp_path, "x86-64-v2")
+    for flags, status in ([], 0), (["-mgfni"], 2):
+        step = [gcc, *STRICT, "-O1", "-march=x86-64-v2", *flags, "-c", "train_step.c"]
+        run(step, tmp_path)
+        run([gcc, *STRICT, "-O1", "selftest.c", "train_step.o", "-lm", "-o", "test.out"], tmp_path)
+        done = run([emulator, "-cpu", "Nehalem", tmp_path / "test.out"], tmp_path, status)
+        assert ("lacks" in done.stdout) == (status == 2)
+
+
 def test_generic_code_can_be_compiled_for_more(tmp_path: Path) -> None:
     program = make(
         exported(tmp_path, "generic"), (needs("gcc"), "-O1", "-march=native"), "selftest"
