@@ -39,17 +39,20 @@ def _usage(artifact: Interface, entry: Entry) -> str:
 
 
 def initializer(artifact: Interface) -> str:
-    """Random matrices, zeros elsewhere."""
+    """Random matrices of weights, vectors of ones (a zero may be a scale that stops everything),
+    zeros for what the loss does not depend on: optimizers' statistics, counters.
+    """
     lines = [
-        "/* A state to begin with where none is given: random matrices, zeros elsewhere. */",
+        "/* A state to begin with where none is given: weights are random matrices and vectors of",
+        " * ones, statistics and counters zeros. */",
         f"static void initialize({artifact.name}_state *state)",
         "{",
         "    memset(state, 0, sizeof *state);",
     ]
     for stream, f in enumerate(artifact.state):
-        if f.type.dtype.is_float and f.type.ndim > 1:
+        if f.type.dtype.is_float and f in artifact.weights:
             size = weight_range(f.type)
-            how = Filling(-size, size, stream)
+            how = Filling(-size if f.type.ndim > 1 else size, size, stream)
             lines.append(f"    {fill_call(address('state->', f), f.type, how)};")
     return "\n".join([*lines, "}"]) + "\n"
 

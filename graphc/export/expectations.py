@@ -14,7 +14,7 @@ from graphc.autodiff import reverse
 from graphc.errors import NotDifferentiableError
 from graphc.export.filling import Filling, filled, weight_range
 from graphc.export.interface import Entry, Field, Interface
-from graphc.ir.graph import Graph, Value, toposort
+from graphc.ir.graph import Graph, Value
 
 #: Elements of every result that are compared.
 _PROBES = 64
@@ -87,18 +87,9 @@ def expect(artifact: Interface) -> tuple[tuple[Filling, ...], tuple[Expectation,
 
 def _state_fillings(artifact: Interface, positive: bool) -> tuple[Filling, ...]:
     """Weights for what some entry's loss depends on, small positive numbers for the rest."""
-    weights: set[Field] = set()
-    for entry in artifact.entries:
-        graph = entry.lowered.traced.graph
-        loss = entry.loss
-        needed = [graph.outputs[loss]] if loss is not None else graph.outputs
-        reached = {v for node in toposort(needed) for v in node.outputs}
-        for value, (kind, field) in zip(graph.inputs, entry.reads, strict=False):
-            if kind == "state" and value in reached:
-                weights.add(field)
     fillings = []
     for stream, field in enumerate(artifact.state):
-        if field in weights:
+        if field in artifact.weights:
             fillings.append(_weights(field, stream, positive))
         else:
             fillings.append(Filling(*_STATISTIC, stream))

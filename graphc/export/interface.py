@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError
 from graphc.export.names import OWN_WORDS, Identifiers, artifact_name
 from graphc.io import CODES, leaf_names
+from graphc.ir.graph import toposort
 from graphc.ir.printer import graph_text
 from graphc.schedule.program import ALIGNMENT
 from graphc.schedule.tiles import round_up
@@ -107,6 +109,19 @@ class Interface:
     @property
     def capitals(self) -> str:
         return self.name.upper()
+
+    @cached_property
+    def weights(self) -> frozenset[Field]:
+        """What some entry's loss depends on, of the state; the rest are statistics and counters."""
+        found: set[Field] = set()
+        for entry in self.entries:
+            graph = entry.lowered.traced.graph
+            needed = graph.outputs if entry.loss is None else [graph.outputs[entry.loss]]
+            reached = {v for node in toposort(needed) for v in node.outputs}
+            for value, (kind, field) in zip(graph.inputs, entry.reads, strict=False):
+                if kind == "state" and value in reached:
+                    found.add(field)
+        return frozenset(found)
 
     @property
     def tag_offset(self) -> int:

@@ -104,7 +104,9 @@ def test_make_and_sanitizers(folder: Path, tmp_path: Path, gcc: tuple[str, ...])
     flags = " ".join(STRICT)
     sanitized = f"CFLAGS={flags} -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
     run([needs("make"), "CC=gcc", sanitized, "check", "example"], copy)
-    run([copy / "example", "--steps", "2"], copy)
+    done = run([copy / "example", "--steps", "300"], copy)
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert losses[-1] < losses[0] / 10
 
 
 def test_cmake(folder: Path, tmp_path: Path, gcc: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ function describe() {
   $("subtitle").textContent =
     `A training step compiled by graphc ${record.version} to WebAssembly: ${record.kernels} kernels, ` +
     `state ${bytesText(record.state_bytes)}, working memory ${bytesText(record.arena_bytes)}.`;
-  for (const [members, made] of [[record.state, "zeros or random"], [record.inputs, "random"]]) {
+  for (const [members, made] of [[record.state, "random"], [record.inputs, "random"]]) {
     for (const member of members) {
       const row = $("arrays").insertRow();
       const batches = member.batches > 1 ? `, ${member.batches} batches` : "";
