@@ -80,7 +80,11 @@ class Stepper(Frame):
         buffer = self.program.buffers[value]
         place = self.program.kernels[0].storage.places[value].strided
         dtype = value.dtype.numpy
-        flat = self._memory(buffer)[: value.type.nbytes].view(dtype)
+        memory = self._memory(buffer)
+        bits = self.program.kernels[0].storage.packed.get(value)
+        if bits is not None:
+            return bits.unpacked(memory[: bits.nbytes]).reshape(place.shape)
+        flat = memory[: value.type.nbytes].view(dtype)
         strides = [s * dtype.itemsize for s in place.strides]
         return np.lib.stride_tricks.as_strided(flat, place.shape, strides)
 

@@ -37,6 +37,17 @@ static inline int64_t gx_smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+/* Packed predicates: a byte holds one column of eight rows, and `row` may count from any multiple of
+ * eight. Who writes row 0 of a byte clears the others. */
+static inline uint8_t gx_bit(uint8_t byte, int64_t row) {
+  return (uint8_t)((unsigned)byte >> (row & 7) & 1u);
+}
+
+static inline uint8_t gx_with_bit(uint8_t byte, int64_t row, uint8_t bit) {
+  const unsigned before = (1u << (row & 7)) - 1, place = (unsigned)row & 7;
+  return (uint8_t)((byte & before) | (unsigned)bit << place);
+}
+
 /* Stands in a loop that must not be vectorized: gcc 12 does it wrongly where loads stand under nested
  * conditions. */
 #if defined(__GNUC__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.codegen.emit_c import address
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType, uint8
-from graphc.ir.expr import INDEX, Expr, Var, index
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
 from graphc.ir.spec import Reduce, Scalar
@@ -89,7 +89,10 @@ def shared_loop(
     share = names.fresh("part")
     inner: list[Stmt] = []
     number = Var(INDEX, names.fresh(counter if len(axes) == 1 else "n"))
-    body.append(Share(share, index(total), grain(cost_per_unit)))
+    units = grain(cost_per_unit)
+    if isinstance(points.kernel, PointKernel) and total:
+        units = points.kernel.in_whole_bytes(units, points.kernel.group.size // total)
+    body.append(Share(share, index(total), units))
     body.append(For(number, Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end"), inner))
     points.enter(inner, [number])
     if len(axes) == 1:
@@ -142,14 +145,14 @@ def merged_axes(
     return useful or ([(first, last)] if last > first else [])
 
 
-def _all_strides(kernel: PointKernel):
-    full = len(kernel.dims)
-    for node in kernel.nodes:
-        for _, strides, _ in kernel.accesses(node):
-            yield (*strides, *[0] * (full - len(strides)))
-    for value in kernel.writes:
-        strides = kernel.strides(value.node, kernel.storage.places[value].strided)
-        yield (*strides, *[0] * (full - len(strides)))
+def _all_strides(kernel: PointKernel) -> Iterator[tuple[int, ...]]:
+    """The steps of all accesses; one to bits steps over rows and over columns."""
+    written = [(v, kernel.strides(v.node, kernel.storage.places[v].strided)) for v in kernel.writes]
+    read = [(root, strides) for n in kernel.nodes for root, strides, _ in kernel.accesses(n)]
+    for root, strides in read + written:
+        every = (*strides, *[0] * (len(kernel.dims) - len(strides)))
+        bits = kernel.storage.packed.get(root)
+        yield from (every,) if bits is None else bits.parts(every)
 
 
 def is_positional(kernel: PointKernel) -> bool:
@@ -172,9 +175,16 @@ def store(points: Points, value: Value, expr: Expr) -> Store:
     """Stores a member's result at the current point."""
     kernel = points.kernel
     assert isinstance(kernel, PointKernel)
-    place = kernel.storage.places[value]
-    offset = points.offset(kernel.strides(value.node, place.strided), place.strided.offset)
-    return Store(points.arrays[value], offset, expr)
+    strided = kernel.storage.places[value].strided
+    strides = kernel.strides(value.node, strided)
+    bits = kernel.storage.packed.get(value)
+    if bits is None:
+        return Store(points.arrays[value], points.offset(strides, strided.offset), expr)
+    rows, columns = bits.parts(strides)
+    row = points.bind(points.offset(rows), "row")
+    at = bits.byte(row, points.offset(columns))
+    held = Load(uint8, points.arrays[value], at)
+    return Store(points.arrays[value], at, call("gx_with_bit", uint8, held, row, expr))
 
 
 def local_or_work(

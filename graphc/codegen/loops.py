@@ -166,8 +166,7 @@ class _Generator:
             return Load(node.types[0].dtype, self.buffer[node], self._in_row())
         value = node.outputs[0]
         place = self.kernel.storage.places[value]
-        strides = self.kernel.strides(node, place.strided)
-        return Load(value.dtype, self.points.arrays[value], self.points.offset(strides))
+        return self.points.element(value, self.kernel.strides(node, place.strided), 0)
 
     def _in_row(self) -> Expr:
         """The position inside the row (of a split row: inside the chunk)."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.codegen.emit_c import expression
-from graphc.ir.expr import INDEX, Const, Expr, Load, Select, Var, index, operands
+from graphc.dtypes import bool_
+from graphc.ir.expr import INDEX, Const, Expr, Load, Select, Var, call, index, operands
 from graphc.ir.graph import Node, Value
 from graphc.ir.loops import For, Let, Share, Stmt
 from graphc.ir.spec import Index, Pointwise, Reduce, Scalar, Spec, Strided, View
@@ -268,7 +269,7 @@ class Points:
             return self.free(value, self._lazy_here(node, value))
         assert isinstance(self.kernel, PointKernel)
         strides = self.kernel.strides(node, place.strided)
-        return self.load(place.root, self.offset(strides, place.strided.offset))
+        return self.element(place.root, strides, place.strided.offset)
 
     def _lazy_here(self, node: Node, value: Value) -> Index:
         if self.storage.is_uniform(value):
@@ -288,14 +289,25 @@ class Points:
         assert isinstance(spec, Reduce)
         if place is not None:
             strides = kernel.fold_strides(fold)
-            return self.load(place.root, self.offset(strides, place.strided.offset))
+            return self.element(place.root, strides, place.strided.offset)
         ordered = reduction_axes(spec, Strided.contiguous(value.shape))
         at = self.coordinates(ordered.shape, kernel.dims)
         order = spec.order(len(value.shape))
         return self.free(value, tuple(at[order.index(a)] for a in range(len(value.shape))))
 
+    def element(self, root: Value, strides: Sequence[int], start: int) -> Expr:
+        """The element of a root that belongs to the current point, by strides over the axes."""
+        bits = self.storage.packed.get(root)
+        if bits is None:
+            return self.load(root, self.offset(strides, start))
+        rows, columns = bits.parts(strides)
+        first, second = divmod(start, bits.columns)
+        row = self.bind(self.offset(rows, first), "row")
+        byte = bits.byte(row, self.offset(columns, second))
+        return call("gx_bit", bool_, self.load(root, byte), row)
+
     def load(self, root: Value, offset: Expr) -> Expr:
-        """One element of a root; what does not move in a loop is read before it."""
+        """One element of a root, or a byte; what does not move in a loop is read before it."""
         expr = Load(root.dtype, self.arrays[root], offset)
         level = self.level(offset)
         key = (root, _text_key(offset))
@@ -316,10 +328,15 @@ class Points:
         place = self.storage.places.get(value)
         if place is None:
             return self.free(value, at)
-        offset: Expr = index(place.strided.offset)
-        for k, stride in zip(at, place.strided.strides, strict=True):
-            offset = offset + k * stride
-        return Load(place.root.dtype, self.arrays[place.root], offset)
+        root, strided = place.root, place.strided
+        bits = self.storage.packed.get(root)
+        if bits is None:
+            return Load(root.dtype, self.arrays[root], _at(at, strided.strides, strided.offset))
+        rows, columns = bits.parts(strided.strides)
+        first, second = divmod(strided.offset, bits.columns)
+        row = _at(at, rows, first)
+        byte = bits.byte(row, _at(at, columns, second))
+        return call("gx_bit", bool_, Load(root.dtype, self.arrays[root], byte), row)
 
     def free(self, value: Value, at: Index) -> Expr:
         """Element `at` of a value that is computed wherever it is read."""
@@ -336,6 +353,14 @@ class Points:
             return self.scalar(spec, values) if role is Role.REBUILT else spec.body(*values)
         assert isinstance(spec, Pointwise)
         return spec.body(at, lambda k, i: self.free(node.inputs[k], i))
+
+
+def _at(at: Index, strides: Sequence[int], start: int) -> Expr:
+    """An offset, from positions and steps."""
+    offset: Expr = index(start)
+    for k, stride in zip(at, strides, strict=True):
+        offset = offset + k * stride
+    return offset
 
 
 def _axis_steps(shape: tuple[int, ...], axis: int) -> Strided:

@@ -196,7 +196,8 @@ def _comment(kernel: Kernel, arguments: Arguments) -> list[str]:
         key = f"{name}{role}"
         if key not in seen:
             seen.add(key)
-            lines.append(f"  {name:3} {role} {emit_c.comment_text(str(value.type))}")
+            packed = ", one bit an element" if value in kernel.storage.packed else ""
+            lines.append(f"  {name:3} {role} {emit_c.comment_text(str(value.type))}{packed}")
     sites = list(dict.fromkeys(str(n.meta.site) for n in kernel.computed if n.meta.site))
     if sites:
         shown = ", ".join(sites[:6]) + (", …" if len(sites) > 6 else "")

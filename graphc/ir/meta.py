@@ -18,10 +18,13 @@ class Meta:
     elimination does not merge them with their originals; `region` is the number of the checkpointed
     call inside which the node was made (0: none), whose values are recomputed rather than kept;
     `gradient_of` marks the gradient by the node that has this origin; `stands_for` is the node as
-    written whose result a pass found another way to compute, on the node that gives this result.
+    written whose result a pass found another way to compute, on the node that gives this result;
+    `early` is the node of a backward pass that this one computes already in the forward pass.
     """
 
-    __slots__ = ("clone", "gradient_of", "name", "region", "rule", "site", "stands_for")
+    __slots__ = (
+        "clone", "early", "gradient_of", "name", "region", "rule", "site", "stands_for"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Meta:
         self.region = region
         self.gradient_of = gradient_of
         self.stands_for = stands_for
+        self.early: Node | None = None
 
     def part(self) -> Meta:
         """The origin of a node that is part of what replaces the node of this one."""

@@ -18,8 +18,8 @@ def phases(graph: Graph) -> dict[Node, Phase]:
 
     Forward is everything that some derivative was taken of, and what that needs; with derivatives
     of derivatives, the inner ones are forward. Other nodes that a derivative rule made are
-    backward, and so is what is computed again for them; the user's own that use them are the
-    update. Without any derivative all is forward.
+    backward, but for those that are computed early, and so is what is computed again for them; the
+    user's own that use them are the update. Without any derivative all is forward.
     """
     rules = {n.meta.rule.meta for n in graph.nodes if n.meta.rule is not None}
     forward: set[Node] = set()
@@ -30,7 +30,7 @@ def phases(graph: Graph) -> dict[Node, Phase]:
     result: dict[Node, Phase] = {}
     for node in graph.nodes:
         late = any(result[v.node] is not Phase.FORWARD for v in node.inputs)
-        if node in forward:
+        if node in forward or node.meta.early is not None:
             result[node] = Phase.FORWARD
         elif node.meta.rule is not None or node.meta.clone:
             result[node] = Phase.BACKWARD

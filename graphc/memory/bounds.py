@@ -37,7 +37,7 @@ def order_lower_bound(program: Program) -> int:
         ends = 1 << k
         for r in readers.get(value, ()):
             ends |= before[r] | 1 << r
-        live += value.type.nbytes * _bits((behind[k] | 1 << k) & ends, len(kernels))
+        live += kernels[k].storage.nbytes(value) * _bits((behind[k] | 1 << k) & ends, len(kernels))
     for k, kernel in enumerate(kernels):
         work = program.workspaces.get(kernel)
         live[k] += work.nbytes if work is not None else 0

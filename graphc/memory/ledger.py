@@ -12,6 +12,7 @@ from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Reduce, View
+from graphc.schedule.encoding import is_predicate
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Memory, Program
 
@@ -28,6 +29,8 @@ class Saved:
 
     value: str
     bytes: int
+    #: Bits that an element takes in memory.
+    bits: int
     producer: str
     consumers: tuple[str, ...]
     kind: str
@@ -94,18 +97,21 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
     result = []
     for value, nodes in found:
         asked = list(_rules(value, nodes, program.graph))
+        # The value in the optimized graph.
+        place = (value.node.meta.early or value.node).outputs[value.index]
         result.append(
             Saved(
                 name(value),
-                value.type.nbytes,
+                program.buffers[value].nbytes,
+                1 if value in program.kernels[0].storage.packed else 8 * value.dtype.itemsize,
                 describe(value.node),
                 tuple(dict.fromkeys(describe(n) for n in nodes)),
                 _kind(value, [role for role, _ in asked]),
                 "; ".join(dict.fromkeys(text for _, text in asked)),
                 _recompute_flops(value, values),
                 str(value.node.meta.site or ""),
-                (number[value.node], value.index),
-                partial(drop, value) if is_pure(value.node) else int,
+                (number[place.node], place.index),
+                partial(drop, place) if is_pure(value.node) else int,
             )
         )
     return tuple(sorted(result, key=lambda r: (-r.bytes, r.place)))
@@ -130,7 +136,7 @@ def _roots(kernel: Kernel, node: Node) -> Iterator[Value]:
 
 
 def _kind(value: Value, roles: Sequence[str]) -> str:
-    if value.dtype.kind == "b":
+    if is_predicate(value):
         return "mask"
     if _is_statistic(value):
         return "statistic"
@@ -174,6 +180,8 @@ def _rules(value: Value, readers: list[Node], graph: Graph) -> Iterator[tuple[st
 
 
 def _role(rule: Node, value: Value) -> str:
+    if is_predicate(value):
+        return "mask"
     origin = value.node.written.meta
     for k, operand in enumerate(rule.inputs):
         if any(node.written.meta is origin for node in _behind_views(operand)):

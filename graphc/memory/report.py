@@ -63,7 +63,7 @@ class MemoryReport:
         self.peak_bytes = program.plan.peak
         self.max_live_bytes = program.plan.max_live
         self.naive_bytes = sum(
-            _rounded(v.type.nbytes) for k in program.kernels for v in k.writes
+            _rounded(k.storage.nbytes(v)) for k in program.kernels for v in k.writes
         ) + sum(_rounded(b.nbytes) for b in program.workspaces.values())
         sizes = [v.type.nbytes for v in graph.inputs]
         self.state_bytes = sum(n for i, n in enumerate(sizes) if i in graph.donated)

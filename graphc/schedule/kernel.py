@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from graphc.ir.graph import Graph, Node, Value
-from graphc.ir.spec import Pointwise, Reduce, Scalar, Spec, Strided
+from graphc.ir.spec import Nest, Pointwise, Reduce, Scalar, Spec, Strided
 from graphc.schedule.cost import Machine, Sources, Work, loop
+from graphc.schedule.encoding import Bits
 from graphc.schedule.group import Group, Level
 from graphc.schedule.storage import Place, Role, Storage
 
@@ -135,14 +136,14 @@ class Kernel:
     def touched(self, root: Value) -> int:
         """Bytes of an array that it goes over: all that it writes, the parts that it reads."""
         if root in self.writes:
-            return root.type.nbytes
+            return self.storage.nbytes(root)
         parts = sum(
             self._read_of(n, v)
             for n in self.computed
             for v in n.inputs
             if (p := self.place(v)) is not None and p.root is root
         )
-        return min(root.type.nbytes, parts)
+        return min(self.storage.nbytes(root), parts)
 
     def _read_of(self, node: Node, value: Value) -> int:
         """Elements that are read where they are wanted are no more than there are results."""
@@ -179,6 +180,26 @@ class Kernel:
         time before, and by the same thread that then stores the element at its place.
         """
         return False
+
+    def can_pack(self, value: Value, bits: Bits) -> bool:
+        """Whether the kernel can write a predicate as bits: row by row, the eight rows of a byte in
+        order and by one thread.
+        """
+        return False
+
+    def can_unpack(self, root: Value, bits: Bits) -> bool:
+        """Whether all that reads a root takes its elements one by one, along rows or columns."""
+        for node in self.computed:
+            for value in node.inputs:
+                place = self.place(value)
+                if place is None or place.root is not root:
+                    continue
+                strided = place.strided
+                if not isinstance(self.spec(node), (Scalar, Pointwise, Nest)):
+                    return False
+                if not bits.divides(strided.shape, strided.strides, strided.offset):
+                    return False
+        return True
 
 
 class PointKernel(Kernel):
@@ -255,6 +276,8 @@ class PointKernel(Kernel):
         # One argument of the C function stands for both, so they have one type.
         if root.dtype is not write.dtype or root.type.size != write.type.size:
             return False
+        if root in self.storage.packed or write in self.storage.packed:
+            return False
         want = self.strides(write.node, self.storage.places[write].strided)
         for node in self.nodes:
             readers = [v for v in node.inputs if (p := self.place(v)) and p.root is root]
@@ -266,6 +289,16 @@ class PointKernel(Kernel):
                 if accessed is root and (strides != want or not unshifted):
                     return False
         return True
+
+    def in_whole_bytes(self, units: int, size: int) -> int:
+        """At least so many units of work, each of so many elements, that no byte of packed results
+        is shared between threads.
+        """
+        for value in self.writes:
+            bits = self.storage.packed.get(value)
+            if bits is not None:
+                units = math.lcm(units, bits.span // math.gcd(bits.span, size))
+        return units
 
     def same_level(self, a: Node, b: Node) -> bool:
         return self.group.level[a] is self.group.level[b]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from graphc.ir.graph import Value
+from graphc.ir.spec import Reduce
 from graphc.schedule.cost import FOLD, Work, vectors
+from graphc.schedule.encoding import Bits
 from graphc.schedule.fuse import is_split_row
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of, grain
 from graphc.schedule.rows import RowPlan
@@ -36,7 +38,8 @@ class Loops(PointKernel):
         if self.is_split:
             return threads
         units = self.group.size if self.group.row is None else self.group.rows
-        return min(threads, max(1, -(-units // self.row_grain)))
+        share = self.in_whole_bytes(self.row_grain, self.group.size // max(1, units))
+        return min(threads, max(1, -(-units // share)))
 
     @property
     def work(self) -> Work:
@@ -61,6 +64,11 @@ class Loops(PointKernel):
     @property
     def workspace(self) -> Workspace:
         return self.rows.workspace
+
+    def can_pack(self, value: Value, bits: Bits) -> bool:
+        readers = [n for n in self.nodes if value.node in self.member_inputs(n)]
+        folded = any(isinstance(self.spec(n), Reduce) for n in readers)
+        return not self.is_split and self.is_full(value.node) and not folded
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         return super().may_overwrite(root, write) and self.rows.read_before(root, write)

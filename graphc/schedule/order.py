@@ -22,14 +22,26 @@ _NEAR = 32
 
 def written(graph: Graph) -> list[Node]:
     """The nodes in order, but single numbers that depend on single numbers alone (step counters,
-    learning-rate schedules) come first, so that no large kernel has to wait for them.
+    learning-rate schedules) come first, so that no large kernel has to wait for them, and what is
+    computed early comes where its operands are.
     """
     scalar: set[Node] = set()
     for node in graph.nodes:
         if all(t.size == 1 for t in node.types) and all(v.node in scalar for v in node.inputs):
             scalar.add(node)
-    early = [n for n in graph.nodes if n in scalar]
-    return early + [n for n in graph.nodes if n not in scalar]
+    first = [n for n in graph.nodes if n in scalar]
+    return first + _ahead([n for n in graph.nodes if n not in scalar])
+
+
+def _ahead(nodes: Sequence[Node]) -> list[Node]:
+    """What is computed early comes right behind the last of its operands."""
+    place = {node: k for k, node in enumerate(nodes)}
+    key = {node: (k, 0) for k, node in enumerate(nodes)}
+    for k, node in enumerate(nodes):
+        if node.meta.early is not None:
+            operands = [key[v.node] for v in node.inputs if v.node in key]
+            key[node] = (max(operands, default=(k, 0))[0], 1)
+    return sorted(nodes, key=lambda n: (*key[n], place[n]))
 
 
 def late(graph: Graph, storage: Storage) -> list[Node] | None:

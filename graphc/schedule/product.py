@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from graphc.dtypes import DType
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Scalar
 from graphc.schedule.cost import PACK, PACK_TURNED, Work
+from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import PointKernel, Workspace, one_stride
 from graphc.schedule.tiles import Tiling, choose_tiling, round_up, tile_cycles, tilings
 
@@ -37,7 +39,9 @@ class Product(PointKernel):
 
     @cached_property
     def tiling(self) -> Tiling:
-        return self.chosen if self.choices else choose_tiling(*self._cut)
+        tiling = self.chosen if self.choices else choose_tiling(*self._cut)
+        block = math.lcm(tiling.rows, self.in_whole_bytes(1, self.shape[2]))
+        return replace(tiling, block=round_up(tiling.block, block))
 
     @property
     def candidates(self) -> Sequence[Tiling]:
@@ -48,6 +52,10 @@ class Product(PointKernel):
         left, right = (self.storage.places[v].strided.strides[-1] for v in self.product.inputs)
         return self.isa, self.product.types[0].dtype, self.shape, left != 1, right != 1
 
+    def can_pack(self, value: Value, bits: Bits) -> bool:
+        batch, m, n, _ = self.shape
+        return bits.columns == n and (batch == 1 or m % ROWS == 0)
+
     @cached_property
     def is_flat(self) -> bool:
         """Whether all that an epilogue reads and writes lies as the elements of one product of the
@@ -56,6 +64,8 @@ class Product(PointKernel):
         first = self.axes(self.shape[0])
         written = [(v, self.strides(v.node, self.storage.places[v].strided)) for v in self.writes]
         read = [(root, strides) for n in self.nodes[1:] for root, strides, _ in self.accesses(n)]
+        if any(v in self.storage.packed for v in (*self.reads, *self.writes)):
+            return False
         return all(
             isinstance(self.spec(n), Scalar) and all(map(self._is_at_hand, n.inputs))
             for n in self.nodes[1:]

@@ -14,6 +14,7 @@ import numpy as np
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Strided, Table
 from graphc.schedule import arena, order
+from graphc.schedule.encoding import packed
 from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.kernels import make_kernels
@@ -150,6 +151,7 @@ def _planned(
                 body, order.written(body), places, isa, threads, choices, tables
             )
         )
+    storage.packed = packed(graph, kernels)
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
     assignment = _Assignment(graph, storage, kernels, tables, outermost)
@@ -242,7 +244,7 @@ class _Assignment:
                 buffer.values.append(value)
                 buffer.last = end
                 return buffer
-        return Buffer(Memory.ARENA, 0, value.type.nbytes, [value], step, end)
+        return Buffer(Memory.ARENA, 0, kernel.storage.nbytes(value), [value], step, end)
 
     def _output(self, value: Value, j: int, step: int, kernel: Kernel, taken: set[Value]) -> Buffer:
         donor = self.donor.get(j)

@@ -4,11 +4,16 @@ A value that the backward pass reads may be kept, or computed again from others 
 cheapest set to keep is a minimum cut (`autodiff/cut.py`). By default only elementwise work and
 views are repeated, which fuse into their readers; a `Policy` may allow more. Computed again are
 clones, marked, so that nothing merges them with their originals; they compute the same bits.
+
+The backward pass often asks for no more of an array than a predicate of it, such as where a ReLU
+was positive: one bit an element. A predicate that a derivative rule computes from values of the
+forward pass alone may be computed there, and kept in the place of what it was computed from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from graphc.autodiff import cut
@@ -17,6 +22,7 @@ from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import View
 from graphc.ir.structure import repeated
+from graphc.schedule.encoding import encoded_bytes, is_predicate
 
 
 @dataclass(frozen=True)
@@ -45,22 +51,40 @@ class Policy:
 
 @dataclass(frozen=True)
 class Turn:
-    """The forward nodes of a graph, and what the backward pass reads of them, in order."""
+    """The forward nodes of a graph; `early`, the predicates of forward values that the backward
+    pass computes, with the light work in front of them; and what the rest of the backward pass
+    reads of both, in order.
+    """
 
     forward: frozenset[Node]
+    early: frozenset[Node]
     wanted: tuple[Value, ...]
 
     @classmethod
     def of(cls, graph: Graph) -> Turn:
         forward = frozenset(n for n, p in phases(graph).items() if p is Phase.FORWARD)
+        early = _early(graph, forward)
+        before = forward | early
         wanted = dict.fromkeys(
-            v
-            for node in graph.nodes
-            if node not in forward
-            for v in node.inputs
-            if v.node in forward
+            v for node in graph.nodes if node not in before for v in node.inputs if v.node in before
         )
-        return cls(forward, tuple(wanted))
+        return cls(forward, early, tuple(wanted))
+
+
+def _early(graph: Graph, forward: frozenset[Node]) -> frozenset[Node]:
+    possible: set[Node] = set()
+    for node in graph.nodes:
+        inside = all(v.node in forward or v.node in possible for v in node.inputs)
+        if inside and node not in forward and is_light(node):
+            possible.add(node)
+    found: set[Node] = set()
+    stack = [n for n in possible if is_predicate(n.outputs[0])]
+    while stack:
+        node = stack.pop()
+        if node in possible and node not in found:
+            found.add(node)
+            stack.extend(v.node for v in node.inputs)
+    return frozenset(found)
 
 
 def checkpointed(graph: Graph, turn: Turn) -> Policy:
@@ -97,7 +121,7 @@ def least_kept_bytes(graph: Graph) -> int:
     """The bytes of the least that can be kept where no product and no reduction is repeated."""
     turn = Turn.of(graph)
     kept = cut.smallest(turn.wanted, _prices(graph, turn, Policy(weight=0.0))).kept
-    return sum(v.type.nbytes for v in kept if not _is_elsewhere(v, graph))
+    return sum(encoded_bytes(v) for v in kept if not _is_elsewhere(v, graph))
 
 
 def _is_elsewhere(value: Value, graph: Graph) -> bool:
@@ -114,6 +138,9 @@ def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
     outside = set(graph.outputs)
 
     def again(node: Node) -> float | None:
+        if node in turn.early:
+            # It is computed once in any case.
+            return None if node.outputs[0] in policy.keep else 0.0
         if node not in turn.forward or not is_pure(node):
             return None
         if any(v in policy.again for v in node.outputs):
@@ -129,7 +156,9 @@ def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
             return None
         if value.type.size <= 1:
             return 0.0
-        return None if isinstance(spec_of(value.node), View) else float(value.type.nbytes)
+        if value.node in turn.early and not is_predicate(value):
+            return None
+        return None if isinstance(spec_of(value.node), View) else float(encoded_bytes(value))
 
     return cut.Prices(again, keep)
 
@@ -141,19 +170,25 @@ def recomputed(graph: Graph) -> Iterable[Node]:
 
 def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
     """Backward nodes read clones of what is computed again, forward nodes still the originals. A
-    clone is made right before its first reader, so that it lives no longer than it must.
+    clone is made right before its first reader, so that it lives no longer than it must. What of
+    `turn.early` is not computed again is computed in the forward pass.
     """
-    if not again:
+    forward, early = turn.forward, turn.early - again
+    if not again and not early:
         return graph
-    forward = turn.forward
+    again = again & forward
     new = {v: v for node in graph.nodes if node in forward for v in node.outputs}
     clones: dict[Value, Value] = {}
 
+    ahead = _ahead(graph, turn, early)
+
     def current(value: Value) -> Value:
+        if value.node in early:
+            return ahead[value]
         return clones[value] if value.node in again else new[value]
 
     for node in graph.nodes:
-        if node in forward:
+        if node in forward or node in early:
             continue
         for old in _missing(node, again, clones):
             clone = Node(old.op, tuple(map(current, old.inputs)), old.types, repeated(old.meta))
@@ -161,6 +196,26 @@ def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
         rebuilt = node.with_inputs(tuple(map(current, node.inputs)))
         new.update(zip(node.outputs, rebuilt.outputs, strict=True))
     return graph.replace([new[v] for v in graph.outputs])
+
+
+def _ahead(graph: Graph, turn: Turn, early: AbstractSet[Node]) -> dict[Value, Value]:
+    """The results of early nodes, computed in the forward pass, and of what stands in front."""
+    needed: set[Node] = set()
+    stack = list(early)
+    while stack:
+        node = stack.pop()
+        if node in turn.early and node not in needed:
+            needed.add(node)
+            stack.extend(v.node for v in node.inputs)
+    made: dict[Value, Value] = {}
+    for node in graph.nodes:
+        if node in needed:
+            meta = node.meta.part()
+            meta.stands_for, meta.early = node.meta.stands_for, node
+            inputs = tuple(made.get(v, v) for v in node.inputs)
+            ahead = Node(node.op, inputs, node.types, meta)
+            made.update(zip(node.outputs, ahead.outputs, strict=True))
+    return made
 
 
 def _missing(node: Node, again: frozenset[Node], clones: dict[Value, Value]) -> list[Node]:

@@ -22,6 +22,7 @@ from graphc.ir.spec import (
     View,
     row_major,
 )
+from graphc.schedule.encoding import Bits
 from graphc.schedule.prologues import rebuilt
 
 
@@ -68,6 +69,8 @@ class Storage:
         self.spec: dict[Node, Spec] = {}
         self.role: dict[Node, Role] = {}
         self.places: dict[Value, Place] = {}
+        #: How predicates lie that are packed; decided when there are kernels.
+        self.packed: dict[Value, Bits] = {}
         self._cost: dict[Node, int] = {}
         layouts = layouts or {}
         self._given = given or {}
@@ -145,6 +148,11 @@ class Storage:
             elif self.role[value.node] is Role.REBUILT:
                 stack.extend(reversed(value.node.inputs))
         return found
+
+    def nbytes(self, root: Value) -> int:
+        """Bytes that a root takes in memory."""
+        bits = self.packed.get(root)
+        return root.type.nbytes if bits is None else bits.nbytes
 
     def is_uniform(self, value: Value) -> bool:
         """Whether a free value is the same at every position."""

@@ -272,8 +272,8 @@ def test_13_linear_with_optional_bias_as_custom_vjp():
 
 
 def test_15_what_is_kept_for_the_backward_pass():
-    """Of tanh and softmax their outputs, of a product its inputs: the ledger names both for the
-    same array.
+    """Of tanh and softmax their outputs, of a product its inputs, which the ledger names both for
+    the same array; of ReLU a bit an element.
     """
 
     def step(function, x, w):
@@ -286,3 +286,11 @@ def test_15_what_is_kept_for_the_backward_pass():
         assert row.bytes == 64 * 64 * 4 and row.kind == "operator output"
         assert row.producer.startswith(name)
         assert f"output of {name}" in row.rule and "input 0 of matmul" in row.rule
+
+    def masked(x, w):
+        h = nn.relu(x @ w)
+        return gx.grad(gx.sum(gx.sin(gx.mean(h, axis=1))), (x, w))
+
+    (row,) = gx.trace(masked, gx.spec((64, 64)), gx.spec((64, 64))).lower(threads=1).memory.saved
+    assert (row.kind, row.bits, row.bytes) == ("mask", 1, 64 * 64 // 8)
+    assert row.rule.startswith("mask of relu")
