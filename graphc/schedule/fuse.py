@@ -216,7 +216,11 @@ class _Fusion:
         placed = not isinstance(self.storage.spec[node], Scalar)
         if placed and (within or group.columns):
             return None
-        if group.columns and any(group.level[self._base(v)] is Level.ROW for v in within):
+        levels = [group.level[self._base(v)] for v in within]
+        if group.columns and Level.ROW in levels:
+            return None
+        if wanted is Level.ROW and Level.FULL in levels:
+            # An element of each row, at its beginning: there is no such point outside the row.
             return None
         for value in within:
             have = self._access(value, group)

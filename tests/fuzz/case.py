@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from tests.fuzz.samples import applied
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Line:
         return f"{', '.join(self.targets)} = {self.text}"
 
     def run(self, names: dict[str, Any]) -> None:
-        result = eval(self.text, {"gx": gx}, names)
+        result = eval(self.text, {"gx": gx, "applied": applied, **names})
         if len(self.targets) == 1:
             names[self.targets[0]] = result
         else:
@@ -37,7 +38,8 @@ class Line:
 @dataclass(frozen=True)
 class Case:
     """Arguments by name, the lines that compute from them, what is returned. `state` gives for
-    some arguments, which are donated, the name of their new value.
+    some arguments, which are donated, the name of their new value; `smooth` are the names of values
+    whose derivatives can be compared with differences.
     """
 
     label: str
@@ -45,6 +47,7 @@ class Case:
     lines: tuple[Line, ...]
     results: tuple[str, ...]
     state: tuple[tuple[str, str], ...] = ()
+    smooth: tuple[str, ...] = ()
 
     @property
     def state_arrays(self) -> list[np.ndarray]:
@@ -69,7 +72,7 @@ class Case:
 
     def pruned(self) -> Case:
         """Without the lines and arguments that no result needs."""
-        needed = {*self.results, *[n for pair in self.state for n in pair]}
+        needed = {*self.results, *[n for pair in self.state for n in pair], *self.smooth}
         lines: list[Line] = []
         for line in reversed(self.lines):
             if needed.intersection(line.targets):

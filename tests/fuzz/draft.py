@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import graphc as gx
 from graphc.errors import NotDifferentiableError
 from tests.fuzz.case import Case, Line
+from tests.fuzz.samples import LARGEST
 
-#: Larger values would lose too many digits to compare results.
-LARGEST = 200.0
 #: Elements of the largest array.
 ELEMENTS = 60_000
 _EXTENTS = (1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 17, 31, 33, 64, 67)
@@ -85,7 +84,10 @@ class Draft:
             array = self.rng.uniform(-2, 2, tuple(shape)).astype(dtype)
         else:
             array = self.rng.integers(0, max(1, high), tuple(shape)).astype(dtype)
-        array = np.asarray(array)
+        return self.given(np.asarray(array))
+
+    def given(self, array: np.ndarray) -> Known:
+        """A new argument with these values."""
         name = f"i{len(self.arguments)}"
         tensor = gx.input(name, array.shape, array.dtype)
         self.arguments[name] = array
@@ -102,7 +104,8 @@ class Draft:
         return self.pick(found[-4:]) if self.chance(late) else self.pick(found)
 
     def floats(self, fits=lambda k: True, late: float = 0.6) -> Known | None:
-        return self.choose(lambda k: k.is_float and fits(k), late)
+        """A value of the case's own float dtype."""
+        return self.choose(lambda k: k.array.dtype == self.dtype and fits(k), late)
 
     def emit(
         self, text: str, count: int = 1, exact: bool = False, smooth: bool = True
@@ -168,4 +171,7 @@ class Draft:
                 state.append((old.name, self.pick(others if self.chance(0.85) else alike).name))
         arrays = dict(self.arguments)
         case = Case(f"seed {self.seed}", arrays, tuple(self.lines), tuple(results), tuple(state))
-        return case.pruned()
+        case = case.pruned()
+        left = {name for line in case.lines for name in line.targets}
+        smooth = [k.name for k in made if k.name in left and k.smooth and k.array.dtype == "f8"]
+        return replace(case, smooth=tuple(smooth[-3:]))

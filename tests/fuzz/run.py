@@ -15,7 +15,7 @@ from tests.fuzz.shrink import shrunk, write
 from tests.fuzz.verdict import Failure, Plan, failures
 
 #: Cases of one compile.
-BATCH = 20
+BATCH = 25
 
 
 @dataclass
@@ -29,7 +29,9 @@ def plan_of(seed: int) -> Plan:
     """How the batch that begins with a seed is compiled."""
     rng = np.random.default_rng((seed, 1))
     flag = str(rng.choice(["", "-O0", "-O1", "-O2"], p=[0.08, 0.72, 0.15, 0.05]))
-    return Plan((1, int(rng.integers(2, 4))), knobs.draw(rng), flag)
+    threads = (int(rng.integers(1, 4)),) if rng.random() < 0.6 else (1, int(rng.integers(2, 5)))
+    budget = float(rng.random()) if rng.random() < 0.3 else 0.0
+    return Plan(threads, knobs.draw(rng), flag, budget)
 
 
 def run_batch(seed: int, count: int = BATCH) -> tuple[int, list[Failure]]:

@@ -52,7 +52,10 @@ def _results(f: Failure) -> Iterator:
     for k in range(len(case.state)):
         state = case.state[:k] + case.state[k + 1 :]
         yield replace(case, state=state).pruned(), f.plan
-    if len(case.results) == 1 and case.state:
+    for k in range(len(case.smooth)):
+        smooth = case.smooth[:k] + case.smooth[k + 1 :]
+        yield replace(case, smooth=smooth).pruned(), f.plan
+    if len(case.results) == 1 and (case.state or case.smooth):
         yield replace(case, results=()).pruned(), f.plan
 
 
@@ -95,8 +98,8 @@ arrays = dict(np.load(Path(__file__).with_suffix(".npz")))
 lines = [
 {lines}
 ]
-case = Case({label!r}, arrays, tuple(lines), {results!r}, {state!r})
-for failure in failures([case], Plan({threads!r}, {setting!r}, {effort!r})):
+case = Case({label!r}, arrays, tuple(lines), {results!r}, {state!r}, {smooth!r})
+for failure in failures([case], Plan({threads!r}, {setting!r}, {effort!r}, {budget!r})):
     print(case)
     print(failure.what)
 '''
@@ -113,7 +116,7 @@ def write(failure: Failure, folder: Path, say: Callable[[str], None] = print) ->
         _REPRODUCER.format(
             label=case.label, what=failure.what.replace('"""', "'''"), setting=dict(plan.setting),
             lines=lines, results=case.results, state=case.state, threads=plan.threads,
-            effort=plan.effort,
+            effort=plan.effort, smooth=case.smooth, budget=plan.budget,
         )
     )  # fmt: skip
     say(f"{path}: {failure.what}\n{case}\nthreads {plan.threads}, setting {dict(plan.setting)}\n")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from tests.fuzz.draft import Draft, Known
 
-_SMOOTH = (
+#: Smooth functions of one number.
+SMOOTH = (
     "gx.tanh({0})", "gx.sin({0})", "gx.cos({0})", "gx.sigmoid({0})", "gx.erf({0})",
     "gx.atan({0})", "gx.exp(-gx.square({0}))", "gx.log1p(gx.square({0}))", "gx.nn.softplus({0})",
     "gx.sqrt(gx.square({0}) + 0.3)", "gx.asinh({0})", "gx.nn.gelu({0})", "gx.nn.silu({0})",
@@ -37,7 +38,7 @@ def unary(d: Draft) -> None:
     elif d.chance(0.1):
         d.emit(f"-{x.name}", exact=True)
     else:
-        d.emit(d.pick(_SMOOTH).format(x.name))
+        d.emit(d.pick(SMOOTH).format(x.name))
 
 
 def partner(d: Draft, x: Known) -> Known:

@@ -13,11 +13,12 @@ import numpy as np
 import graphc as gx
 from graphc import stages
 from graphc.build import library
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, MemoryBudgetError
 from graphc.stages import Compiled
 from tests.compiled.checking import check_plan
 from tests.fuzz.case import Case
 from tests.fuzz.knobs import turned
+from tests.fuzz.slopes import wrong_slopes
 
 #: Relative to the largest element of a result.
 TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
@@ -40,6 +41,8 @@ class Plan:
     threads: tuple[int, ...]
     setting: Mapping[str, Any]
     effort: str = ""
+    #: Builds but the first keep within this share of the way from the smallest arena to the usual.
+    budget: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,16 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
     traced, states, others = trace_all(cases)
     with np.errstate(all="ignore"):
         want = traced.evaluate(states, others)
+    for k, case in enumerate(cases):
+        what = wrong_slopes(case)
+        if what:
+            yield k, what
     runs = []
     with turned(plan.setting):
         for number, threads in enumerate(plan.threads):
             lowered = traced.lower(threads=threads)
+            if plan.budget and number:
+                lowered = _tighter(traced, lowered, plan.budget)
             check_plan(lowered)
             step = _compiled(lowered, plan.effort)
             # What is read before it is written differs from run to run, or is not a number.
@@ -105,6 +114,16 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
             if any(a.tobytes() != b.tobytes() for a, b in zip(got, _first(runs, k), strict=True)):
                 yield k, f"{threads} threads: other bits than with {plan.threads[0]}"
                 break
+
+
+def _tighter(traced: Any, lowered: Any, share: float) -> Any:
+    """The step with a part of the memory that it would use."""
+    usual = lowered.memory.peak_bytes
+    try:
+        return traced.lower(threads=lowered.threads, memory_budget=0)
+    except MemoryBudgetError as refused:
+        least = refused.smallest_bytes
+    return traced.lower(threads=lowered.threads, memory_budget=int(least + share * (usual - least)))
 
 
 def _compiled(lowered: Any, effort: str) -> Compiled:
