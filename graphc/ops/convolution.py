@@ -214,6 +214,10 @@ class ConvInputGrad(Product):
 
     def completed(self, what: str, *types: TensorType) -> Shapes:
         w, y = types
+        if min(self.extents, default=0) < 0:
+            raise ShapeError(
+                located(f"{what}: extents >= 0 required of the result, got {self.extents}")
+            )
         geometry = Geometry(w.shape[:-2], self.strides, self.padding, self.dilation)
         x = y.with_shape((y.shape[0], *self.extents, w.shape[-2] * self.groups))
         return Shapes(x, w, y, geometry, self.groups)

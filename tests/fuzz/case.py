@@ -51,7 +51,7 @@ class Case:
 
     @property
     def state_arrays(self) -> list[np.ndarray]:
-        return [np.array(self.arrays[old]) for old, _ in self.state]
+        return [np.array(self.arrays[old], order="C") for old, _ in self.state]
 
     @property
     def other_names(self) -> list[str]:

@@ -89,7 +89,9 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
     with np.errstate(all="ignore"):
         want = traced.evaluate(states, others)
     for k, case in enumerate(cases):
-        what = wrong_slopes(case)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            what = wrong_slopes(case)
         if what:
             yield k, what
     runs = []
@@ -102,7 +104,7 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
             step = _compiled(lowered, plan.effort)
             # What is read before it is written differs from run to run, or is not a number.
             step._frame.arena[:] = 0xFF if number == 0 else 0x35
-            runs.append(step([[np.array(x) for x in s] for s in states], others))
+            runs.append(step([[x.copy() for x in s] for s in states], others))
     for k, case in enumerate(cases):
         wanted = [*want[0][k], *want[1][k]]
         for threads, run in zip(plan.threads, runs, strict=True):
