@@ -25,7 +25,7 @@ def generate(seed: int) -> Case:
     d = Draft(seed)
     for _ in range(int(d.rng.integers(2, 5))):
         d.argument(d.shape())
-    length = int(d.rng.integers(3, 26 if d.chance(0.25) else 14))
+    length = int(d.rng.integers(2, 26 if d.chance(0.2) else 10))
     weights = [w for _, w in RULES]
     total = sum(weights)
     for _ in range(length):
