@@ -67,3 +67,16 @@ def test_rows_of_one_element_in_a_loop_over_several_axes():
 
     with turned({"REPEATED": "fold"}):
         check(fn, x, shift)
+
+
+def test_the_first_element_of_a_row_beside_the_row():
+    """A number of each row, copied from its first element, joined the loop over rows: what was
+    computed for it stood for all elements."""
+    x = normal(3, 5)
+
+    def fn(x):
+        scaled = x * gx.rsqrt(gx.mean(gx.square(x), axis=-1, keepdims=True) + 0.5)
+        return gx.cumulative_sum(scaled, axis=-1), scaled[:, 0]
+
+    check(fn, x)
+    check(lambda row: fn(row[None]), x[0])

@@ -14,7 +14,7 @@ _ELEMENTS = 4_000
 
 def loop(d: Draft) -> None:
     """`gx.scan` over the first axis of a value, perhaps with another value closed over."""
-    x = d.floats(lambda k: 0 < k.ndim and k.shape[0] <= _STEPS and k.array.size <= _ELEMENTS)
+    x = d.floats(lambda k: k.ndim > 0 and k.shape[0] <= _STEPS and k.array.size <= _ELEMENTS)
     if x is None:
         return
     start = d.floats(lambda k: k.shape == x.shape[1:]) or d.argument(x.shape[1:])
@@ -69,9 +69,7 @@ def choice(d: Draft) -> None:
     n = d.argument((), "int64", 6)
     body = f"lambda s: (s[0] + 1, gx.tanh(0.7 * s[1]){outside} + 0.1)"
     limit = d.pick((4, 8))
-    d.emit(
-        f"gx.while_loop(lambda s: s[0] < {n.name}, {body}, (0, {x.name}), max_steps={limit})[1]"
-    )
+    d.emit(f"gx.while_loop(lambda s: s[0] < {n.name}, {body}, (0, {x.name}), max_steps={limit})[1]")
 
 
 def transformed(d: Draft) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import graphc as gx
-from graphc.errors import NotDifferentiableError
+from graphc.errors import NotDifferentiableError, ShapeError
 from tests.fuzz.case import Case, Line
 from tests.fuzz.samples import LARGEST
 
@@ -121,7 +121,8 @@ class Draft:
             warnings.simplefilter("ignore")
             try:
                 line.run(names)
-            except NotDifferentiableError:
+            except (NotDifferentiableError, ShapeError):
+                # No derivative, or a window larger than what it goes over: no line.
                 return []
             tensors = [names[t] for t in line.targets]
             if any(t.size > ELEMENTS for t in tensors):

@@ -28,7 +28,7 @@ class Tally:
 def plan_of(seed: int) -> Plan:
     """How the batch that begins with a seed is compiled."""
     rng = np.random.default_rng((seed, 1))
-    flag = str(rng.choice(["", "-O0", "-O1", "-O2"], p=[0.06, 0.83, 0.08, 0.03]))
+    flag = str(rng.choice(["", "-O0", "-O1"], p=[0.08, 0.84, 0.08]))
     threads = (int(rng.integers(1, 4)),) if rng.random() < 0.7 else (1, int(rng.integers(2, 5)))
     budget = float(rng.random()) if rng.random() < 0.3 else 0.0
     return Plan(threads, knobs.draw(rng), flag, budget)

@@ -213,6 +213,7 @@ def test_refusals_name_the_call_and_the_line():
         (ShapeError, "larger than the padded", lambda: nn.conv2d(x[:, :, :2], good)),
         (DTypeError, "one float dtype", lambda: nn.conv2d(x.astype("int32"), good.astype("int32"))),
         (ShapeError, "required", lambda: nn.conv_transpose2d(x, w, output_padding=1)),
+        (ShapeError, "extents >= 0", lambda: nn.conv_transpose2d(good, x, padding=9)),
     ]
     for error, words, call in refused:
         with pytest.raises(error, match=words):
