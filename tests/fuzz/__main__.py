@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 
-from tests.fuzz.run import run
+from tests.fuzz.run import own_cases, run, smith_cases
 
 
 def main() -> int:
@@ -14,8 +16,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
+    parser.add_argument("--nnsmith", action="store_true", help="graphs that NNSmith draws")
     given = parser.parse_args()
-    tally = run(given.seconds, given.seed, given.failures, lambda s: print(s, flush=True))
+    source = smith_cases if given.nnsmith else own_cases
+    warnings.simplefilter("ignore")
+    tally = run(given.seconds, given.seed, given.failures, partial(print, flush=True), source)
     print(f"{tally.graphs} graphs of {tally.lines} lines: {len(tally.found)} failures")
     return 1 if tally.found else 0
 

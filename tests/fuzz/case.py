@@ -62,6 +62,13 @@ class Case:
     def other_arrays(self) -> list[np.ndarray]:
         return [self.arrays[name] for name in self.other_names]
 
+    @property
+    def precision(self) -> str:
+        """The least precise dtype through which results may have come."""
+        single = any(a.dtype == np.float32 for a in self.arrays.values())
+        single = single or any("float32" in line.text for line in self.lines)
+        return "float32" if single else "float64"
+
     def build(self, state: Sequence[Any], others: Sequence[Any]) -> tuple[list, list]:
         """(new state, results) as tensors, from the arguments as tensors."""
         names: dict[str, Any] = dict(zip(self.other_names, others, strict=True))

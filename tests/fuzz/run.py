@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from tests.fuzz import knobs
+from tests.fuzz.case import Case
 from tests.fuzz.generate import generate
 from tests.fuzz.shrink import shrunk, write
 from tests.fuzz.verdict import Failure, Plan, failures
+
+Source: TypeAlias = Callable[[Iterable[int]], tuple[list[Case], list[Failure]]]
 
 #: Cases of one compile.
 BATCH = 25
@@ -34,21 +38,42 @@ def plan_of(seed: int) -> Plan:
     return Plan(threads, knobs.draw(rng), flag, budget)
 
 
-def run_batch(seed: int, count: int = BATCH) -> tuple[int, list[Failure]]:
-    """Lines of code, and the failures, of `count` cases from a seed on."""
-    cases = [generate(seed + k) for k in range(count)]
-    return sum(len(c.lines) for c in cases), failures(cases, plan_of(seed))
+def own_cases(seeds: Iterable[int]) -> tuple[list[Case], list[Failure]]:
+    return [generate(seed) for seed in seeds], []
 
 
-def run(seconds: float, seed: int, folder: Path, say: Callable[[str], None] = print) -> Tally:
+def smith_cases(seeds: Iterable[int]) -> tuple[list[Case], list[Failure]]:
+    """Cases of NNSmith's, and those in which PyTorch contradicts the reference."""
+    from tests.fuzz.nnsmith import smith_case
+
+    found = [pair for pair in map(smith_case, seeds) if pair is not None]
+    wrong = [Failure(case, Plan((), {}), what) for case, lines in found for what in lines]
+    return [case for case, _ in found], wrong
+
+
+def run_batch(
+    seed: int, count: int = BATCH, source: Source = own_cases
+) -> tuple[list[Case], list[Failure]]:
+    """`count` cases from a seed on, and their failures."""
+    cases, wrong = source(range(seed, seed + count))
+    return cases, [*wrong, *failures(cases, plan_of(seed))]
+
+
+def run(
+    seconds: float,
+    seed: int,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    source: Source = own_cases,
+) -> Tally:
     """Batches until the time is over; failures are shrunk and written to `folder`."""
     tally, begin, shown = Tally(), time.monotonic(), 0.0
     while time.monotonic() - begin < seconds:
-        lines, found = run_batch(seed)
-        tally.graphs += BATCH
-        tally.lines += lines
+        cases, found = run_batch(seed, source=source)
+        tally.graphs += len(cases)
+        tally.lines += sum(len(c.lines) for c in cases)
         for failure in found:
-            smaller = shrunk(failure)
+            smaller = shrunk(failure) if failure.plan.threads else failure
             tally.found.append(smaller)
             write(smaller, folder, say)
         seed += BATCH
