@@ -101,3 +101,8 @@ class Machine:
         share = self.ALONE if workers < self.threads else self.TOGETHER
         cycles = waiting + max(work.busiest(workers) / self.REACHED, fetching)
         return cycles / self.clock + far / (share * self.memory)
+
+
+def typical(threads: int) -> Machine:
+    """A machine for comparisons between plans, where none is measured."""
+    return Machine(threads, clock=3.0, memory=20.0 * threads)

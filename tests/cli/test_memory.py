@@ -60,6 +60,7 @@ def test_the_advice_is_true(graphc: Command, deep: Path) -> None:
     run = graphc("memory", f"{deep}:wide", "--threads", 1, "--budget", budget)
     assert run.status == 0, run.err
     assert f"within {budget}, " in run.out
+    assert float(run.out.split("a step takes ")[1].split(" %")[0]) > 0
 
 
 def test_a_large_state_is_named_first(graphc: Command, deep: Path) -> None:
