@@ -15,8 +15,10 @@ from graphc.control.owner import Owner, body_flops, called, check_operands, is_c
 from graphc.dtypes import TensorType, bool_, float64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Op, Value, apply, toposort
+from graphc.ir.python import Dialect
 from graphc.ir.spec import Branch
 from graphc.ir.structure import rebuilt
+from graphc.ir.terms import Term, call
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.reference import evaluate
 
@@ -58,6 +60,11 @@ class Cond(Owner):
 
     def spec(self, *types: TensorType) -> Branch:
         return Branch(self.yes, self.no)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        verdict, *given = operands
+        yes, no = to.body(self.yes, "when_true"), to.body(self.no, "when_false")
+        return call(f"({yes.text} if {verdict.text} else {no.text})", *given)
 
     def flops(self, *types: TensorType) -> int:
         """Those of the dearer branch."""

@@ -15,8 +15,10 @@ from graphc.control.tangents import scan_jvp, scan_vjp
 from graphc.dtypes import DType, TensorType, float32, float64, int64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Op, Value, apply
+from graphc.ir.python import Dialect
 from graphc.ir.spec import Loop
 from graphc.ir.structure import rebuilt, structure
+from graphc.ir.terms import Term, call
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.reference import evaluate
 
@@ -128,6 +130,25 @@ class Scan(Owner):
 
     def spec(self, *types: TensorType) -> Loop:
         return Loop(self.body, self.consts, self.carries, self.length, self.reverse, self.counted)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        parts = self.loop_text(to, operands)
+        return to.plain("scan", to.body(self.body, "scan_body"), *parts)
+
+    def loop_text(self, to: Dialect, operands: Sequence[Term]) -> list[Term]:
+        """Constants, carries, slices, arrays for stacked results, and the steps."""
+        count, *parts = self.operands(operands)
+        stacked = [to.zeros(self.stacked(v.type)) for v in self.body.outputs[self.carries :]]
+        taken = Term(str(self.length))
+        if count:
+            taken = call("min", call("max", call("int", *count), Term("0")), taken)
+        steps = call("range", taken)
+        steps = call("reversed", steps) if self.reverse else steps
+        alike = len(stacked) > 1 and len(set(stacked)) == 1
+        places = to.sequence(stacked)
+        if alike:
+            places = Term(f"[{stacked[0].text} for _ in range({len(stacked)})]")
+        return [*map(to.sequence, parts), places, steps]
 
     def flops(self, *types: TensorType) -> int:
         return self.length * body_flops(self.body)

@@ -14,8 +14,10 @@ from graphc.control.scan import Scan
 from graphc.dtypes import TensorType, bool_, float64, int64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Value, apply
+from graphc.ir.python import Dialect
 from graphc.ir.spec import Loop
 from graphc.ir.structure import rebuilt
+from graphc.ir.terms import Term
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.reference import evaluate
 
@@ -67,6 +69,11 @@ class While(Scan):
 
     def backward(self, body: Graph, consts: int, carries: int) -> Scan:
         return Scan(body, consts, carries, self.length, reverse=True, counted=True)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        parts = self.loop_text(to, operands)
+        condition, body = to.body(self.condition, "condition"), to.body(self.body, "while_body")
+        return to.plain("while_loop", condition, body, *parts)
 
     def spec(self, *types: TensorType) -> Loop:
         return replace(super().spec(*types), condition=self.condition)

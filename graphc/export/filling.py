@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc.dtypes import TensorType
-from graphc.ops.random import philox
+from graphc.ir.plain.in_numpy import philox
 
 #: One key word of all streams; the other is the array's number.
 SEED = 0x67726170

@@ -7,15 +7,20 @@ import re
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
+from graphc.dtypes import int64, uint32
+from graphc.errors import GraphcError
 from graphc.ir.expansion import expanded
-from graphc.ir.graph import Graph, Input, Node, Op, Value
+from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.printer import value_names
 from graphc.ir.python import Dialect, dialect
+from graphc.ir.site import located
 from graphc.ir.spec import Decomposed, Scalar, View
 from graphc.ir.terms import Term
 
 _WIDTH = 100
+#: What formulas use of Python itself.
+_BUILTINS = ("int", "max", "min", "range", "reversed")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -27,20 +32,56 @@ def python_text(graph: Graph, to: str) -> str:
     say the user's line. What only spreads an array is left to the library's broadcasting. Raises
     GraphcError for an operator that the library has no words for.
     """
-    return _Writer(
-        expanded(graph, Decomposed, lambda op: type(op).python is not Op.python), dialect(to)
-    ).text()
+    return _Writer(graph, dialect(to, _body)).text()
+
+
+def _body(graph: Graph, name: str, to: Dialect) -> str:
+    """A function of a loop or a choice."""
+    return _Writer(graph, to).function(name)
+
+
+def _spoken(graph: Graph, to: Dialect) -> Graph:
+    """The graph with macro operators that the library does not know as what they stand for. What a
+    text needs in front of its functions is found on the way.
+    """
+
+    def is_known(node: Node) -> bool:
+        return _said(node, to, *[Term("x") for _ in node.inputs]) is not None
+
+    graph = expanded(graph, Decomposed, is_known)
+    for node in graph.nodes:
+        if not isinstance(node.op, Input) and not is_known(node):
+            types = ", ".join(str(v.type) for v in node.inputs)
+            what = f"{node.op.name}({types}) cannot be written in {to.name}"
+            raise GraphcError(located(what, node.meta.site))
+    return graph
+
+
+def _said(node: Node, to: Dialect, *operands: Term) -> Term | None:
+    """A node in the library's words. PyTorch computes little with uint32, so that is done in 64
+    bits, where nothing is lost.
+    """
+    types = [v.type for v in node.inputs]
+    wide = [t.with_dtype(int64) if t.dtype is uint32 else t for t in types]
+    if to.is_numpy or wide == types or node.op.bodies or len(node.types) > 1:
+        return node.op.python(to, types, *operands)
+    pairs = zip(operands, types, strict=True)
+    cast = [to.cast(t, int64) if type.dtype is uint32 and not t.literal else t for t, type in pairs]
+    said = node.op.python(to, wide, *cast)
+    return to.cast(said, uint32) if said and node.types[0].dtype is uint32 else said
 
 
 class _Writer:
     def __init__(self, graph: Graph, to: Dialect):
+        graph = _spoken(graph, to)
         self.graph = graph
         self.to = to
         self.phase = phases(graph)
         for node in reversed(graph.nodes):
             readers = [self.phase[n] for v in node.outputs for n in graph.uses.get(v, ())]
             # What the user wrote for the update alone stands with it.
-            if node.inputs and readers and set(readers) == {Phase.UPDATE}:
+            own = self.phase[node] is Phase.FORWARD and node.inputs
+            if own and set(readers) == {Phase.UPDATE}:
                 self.phase[node] = Phase.UPDATE
         self.inline = {n for n in graph.nodes if self._is_inline(n)}
         self.names = _identifiers(graph, value_names(graph), to)
@@ -50,6 +91,8 @@ class _Writer:
         """Numbers and what is read through at no cost stand where they are used."""
         if not node.inputs:
             return node.op.literal is not None and node.types[0].shape == ()
+        if _said(node, self.to, *[Term("x") for _ in node.inputs]) == Term("x"):
+            return True
         types = [v.type for v in node.inputs]
         once = len(self.graph.uses.get(node.outputs[0], ())) <= 1
         spread = node.op.lined_up(Term("x"), types[0]) is not None
@@ -60,11 +103,7 @@ class _Writer:
         written = [n for n in order if not isinstance(n.op, Input) and n not in self.tables]
         parts = {p: [n for n in written if self.phase[n] is p] for p in Phase}
         functions = {p: self._function(p, nodes) for p, nodes in parts.items() if nodes}
-        head = [
-            f'"""Derived by graphc, for {self.to.name}."""',
-            "",
-            {"np": "import numpy as np", "torch": "import torch"}[self.to.module],
-        ]
+        head = [f'"""Derived by graphc, for {self.to.name}."""', "", *sorted(self.to.imports)]
         blocks = ["\n".join(head), *self.to.helpers.values()]
         if self.tables:
             rows = [f"{self._name(n)} = {self._right(n).text}" for n in self.tables]
@@ -73,6 +112,22 @@ class _Writer:
         blocks += [text for text, _ in functions.values()]
         blocks.append(self._step(calls))
         return "\n\n\n".join(blocks) + "\n"
+
+    def function(self, name: str) -> str:
+        """The whole graph as one function."""
+        nodes = [n for n in self.graph.nodes if n not in self.inline]
+        body = self._lines([n for n in nodes if not isinstance(n.op, Input)])
+        given = [self.names[v] for v in self.graph.inputs]
+        results = [self._result(v).text for v in self.graph.outputs]
+        return "\n".join([_listed(f"def {name}(", given, "):"), *body, _returned(results)])
+
+    def _lines(self, nodes: Sequence[Node]) -> list[str]:
+        lines = [
+            (_wrapped(f"    {self._name(n)} = {self._right(n).text}"), self._comment(n))
+            for n in nodes
+        ]
+        wide = min(max((len(text) for text, _ in lines if "\n" not in text), default=0), 72)
+        return [_noted(text, note, wide) for text, note in lines]
 
     def _function(self, phase: Phase, nodes: Sequence[Node]) -> tuple[str, str]:
         """The function of a phase, and the call of it."""
@@ -84,24 +139,18 @@ class _Writer:
         for node in self.graph.nodes:
             if node not in self.inline and self.phase[node] is not phase:
                 later.update(dict.fromkeys(self._sources(node.inputs)))
-        results = [v for v in later if v in own]
-        lines = [(f"    {self._name(n)} = {self._right(n).text}", self._comment(n)) for n in nodes]
-        wide = min(max(len(text) for text, _ in lines), 72)
-        body = [f"{text:<{wide}}   # {note}" if note else text for text, note in lines]
+        results = [self.names[v] for v in later if v in own]
         names = [self.names[v] for v in given]
-        returned = ", ".join(self.names[v] for v in results)
         head = _listed(f"def {phase.value}(", names, "):")
+        returned = ", ".join(results)
         comma = "," if len(results) == 1 else ""
-        end = _listed("    return (", [self.names[v] for v in results], f"{comma})")
         call = _listed(f"    ({returned}{comma}) = {phase.value}(", names, ")", split=returned)
-        return "\n".join([head, *body, end]), call
+        return "\n".join([head, *self._lines(nodes), _returned(results)]), call
 
     def _step(self, calls: Sequence[str]) -> str:
         names = [self.names[v] for v in self.graph.inputs]
-        outputs = [self._operand(v).text for v in self.graph.outputs]
-        head = _listed("def step(", names, "):")
-        comma = "," if len(outputs) == 1 else ""
-        return "\n".join([head, *calls, _listed("    return (", outputs, f"{comma})")])
+        outputs = [self._result(v).text for v in self.graph.outputs]
+        return "\n".join([_listed("def step(", names, "):"), *calls, _returned(outputs)])
 
     def _sources(self, values: Iterable[Value]) -> list[Value]:
         """The named values behind what stands inline."""
@@ -115,11 +164,17 @@ class _Writer:
         return found
 
     def _name(self, node: Node) -> str:
-        return ", ".join(self.names[v] for v in node.outputs)
+        names = ", ".join(self.names[v] for v in node.outputs)
+        # Operators with bodies give a tuple also of one result.
+        return f"({names},)" if node.op.bodies and len(node.outputs) == 1 else names
 
     def _right(self, node: Node) -> Term:
-        types = [v.type for v in node.inputs]
-        return node.op.python(self.to, types, *self._operands(node))
+        return self._written(node, *self._operands(node))
+
+    def _written(self, node: Node, *operands: Term) -> Term:
+        term = _said(node, self.to, *operands)
+        assert term is not None
+        return term
 
     def _operands(self, node: Node) -> list[Term]:
         """Operands of elementwise operators are left to broadcasting where another one of the same
@@ -165,8 +220,13 @@ class _Writer:
         last = chain.pop()
         term = self._right(last.node) if last.node in self.inline else Term(self.names[last])
         for step in reversed(chain):
-            term = step.node.op.python(self.to, [v.type for v in step.node.inputs], term)
+            term = self._written(step.node, term)
         return term
+
+    def _result(self, value: Value) -> Term:
+        """What a function gives: a number has a dtype there."""
+        term = self._operand(value)
+        return self.to.scalar(term, value.dtype) if term.literal else term
 
     def _comment(self, node: Node) -> str:
         where = "" if node.meta.site is None else str(node.meta.site)
@@ -184,7 +244,9 @@ class _Writer:
 
 def _identifiers(graph: Graph, names: dict[Value, str], to: Dialect) -> dict[Value, str]:
     """Names that Python takes, each once."""
-    taken = {*keyword.kwlist, to.module, *(p.value for p in Phase), "step", "place"}
+    taken = {*keyword.kwlist, *(p.value for p in Phase), "step", *to.helpers, *_BUILTINS}
+    # `import numpy as np` takes np, `import scipy.special` takes scipy.
+    taken.update(line.rsplit(" ", 1)[1].split(".")[0] for line in to.imports)
     found: dict[Value, str] = {}
     for node in graph.nodes:
         for value in node.outputs:
@@ -197,6 +259,44 @@ def _identifiers(graph: Graph, names: dict[Value, str], to: Dialect) -> dict[Val
             taken.add(name)
             found[value] = name
     return found
+
+
+def _wrapped(line: str) -> str:
+    """A line whose right side is one call, with the arguments on lines of their own where it is too
+    long.
+    """
+    begin = line.find("(", line.find(" = "))
+    if len(line) <= _WIDTH or begin < 0 or not line.endswith(")"):
+        return line
+    words, depth, start = [], 0, begin + 1
+    for k in range(begin + 1, len(line)):
+        if line[k] in "([{":
+            depth += 1
+        elif line[k] in ")]}":
+            depth -= 1
+        if depth < 0 or (depth == 0 and line[k] == ","):
+            words.append(line[start:k].strip())
+            start = k + 1
+        if depth < 0 and k < len(line) - 1:
+            return line
+    rows = [line[: begin + 1]]
+    for word in words:
+        joined = f"{rows[-1]} {word},"
+        fits = len(rows) > 1 and len(joined) <= _WIDTH
+        rows[len(rows) - 1 if fits else len(rows) :] = [joined if fits else f"        {word},"]
+    return "\n".join([*rows, "    )"])
+
+
+def _noted(text: str, note: str, wide: int) -> str:
+    """A formula with its comment, on the first of its lines."""
+    if not note:
+        return text
+    first, *rest = text.split("\n")
+    return "\n".join([f"{first:<{wide}}   # {note}", *rest])
+
+
+def _returned(words: Sequence[str]) -> str:
+    return _listed("    return (", words, ",)" if len(words) == 1 else ")")
 
 
 def _listed(head: str, words: Sequence[str], tail: str, split: str = "") -> str:

@@ -106,13 +106,15 @@ class Op:
         given = [t.text for t in operands]
         return Term(f"{self.name}({'; '.join(filter(None, [', '.join(given), parameters]))})")
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
-        """The application as Python for an array library; raises GraphcError where it has none."""
-        raise to.refuse(f"{self.name}({', '.join(map(str, types))})")
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
+        """The application as Python for an array library; None where that has no words for it."""
+        return None
 
-    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
-        """The application in ONNX: names of results; raises GraphcError where it has none."""
-        raise to.refuse(f"{self.name}({', '.join(map(str, types))})")
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        """The application in ONNX: names of results; None where ONNX has no operator for it."""
+        return None
 
     def lined_up(self, operand: Term, type: TensorType) -> Term | None:
         """What broadcasting makes the result of, for an operator that only spreads; else None."""

@@ -43,8 +43,9 @@ from graphc.ops.cumulative import (
     recurrence,
 )
 from graphc.ops.exponential import gap
+from graphc.ops.factorizations import cholesky, lu
 from graphc.ops.indexing import gather, pick, take_along_axis
-from graphc.ops.linalg import cholesky, lu, triangular_solve
+from graphc.ops.linalg import triangular_solve
 from graphc.ops.placing import concat, pad, unslice
 from graphc.ops.pooling import avg_pool, max_pool, sum_pool
 from graphc.ops.pooling_gradient import max_pool_grad

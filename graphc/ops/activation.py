@@ -35,7 +35,7 @@ class Relu(Elementwise):
         zero = const(0, x.dtype)
         return select(x <= zero, zero, x)
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
         if not to.is_numpy:
             return super().python(to, types, *operands)
         return to.function("maximum", *operands, Term("0"))

@@ -136,7 +136,10 @@ class Iota(Discrete):
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         extent = Term(str(self.type.shape[self.axis]))
-        steps = to.function("arange", extent, dtype=to.dtype(self.type.dtype))
+        if to.is_numpy or self.type.dtype is not uint32:
+            steps = to.function("arange", extent, dtype=to.dtype(self.type.dtype))
+        else:
+            steps = to.cast(to.function("arange", extent), uint32)
         axes = ", ".join(":" if a == self.axis else "None" for a in range(self.type.ndim))
         if self.type.ndim > 1:
             steps = Term(f"{steps.text}[{axes}]")

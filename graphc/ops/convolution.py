@@ -10,18 +10,21 @@ arrays lie in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import TensorType, as_dtype, float32, float64, int32
+from graphc.dtypes import TensorType, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Convolve
+from graphc.ir.terms import Term
 from graphc.ops.geometry import Geometry
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
@@ -89,10 +92,22 @@ class Product(Op):
         return (getattr(self.shapes(*types), self.result),)
 
     def reference(self, *arrays: np.ndarray) -> np.ndarray:
-        shapes = self.shapes(*[TensorType(a.shape, as_dtype(a.dtype)) for a in arrays])
-        given = {v: a.astype(np.float64) for v, a in zip(self.operands(), arrays, strict=True)}
+        wide = [a.astype(np.float64) for a in arrays]
         with np.errstate(all="ignore"):
-            return _product(shapes, self.result, given).astype(arrays[0].dtype)
+            return self.in_numpy(*wide, *self.settings).astype(arrays[0].dtype)
+
+    #: The product in NumPy, and what follows its operands.
+    in_numpy: ClassVar[Callable[..., np.ndarray]]
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        return (self.strides, self.padding, self.dilation, self.groups)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
+        """PyTorch knows at most three axes."""
+        if not to.is_numpy and len(self.strides) > 3:
+            return None
+        return to.plain(self.name, *operands, *[Term(str(v)) for v in self.settings])
 
     def flops(self, *types: TensorType) -> int:
         shapes = self.shapes(*types)
@@ -195,6 +210,7 @@ class Conv(Product):
 
     name = "conv"
     result = "y"
+    in_numpy = staticmethod(plain.conv)
 
     def completed(self, what: str, *types: TensorType) -> Shapes:
         x, w = types
@@ -210,7 +226,12 @@ class ConvInputGrad(Product):
 
     name = "conv_input_grad"
     result = "x"
+    in_numpy = staticmethod(plain.conv_input_grad)
     extents: tuple[int, ...]
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        return (self.extents, *super().settings)
 
     def completed(self, what: str, *types: TensorType) -> Shapes:
         w, y = types
@@ -229,7 +250,12 @@ class ConvWeightGrad(Product):
 
     name = "conv_weight_grad"
     result = "w"
+    in_numpy = staticmethod(plain.conv_weight_grad)
     extents: tuple[int, ...]
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        return (self.extents, *super().settings)
 
     def completed(self, what: str, *types: TensorType) -> Shapes:
         x, y = types
@@ -237,42 +263,6 @@ class ConvWeightGrad(Product):
         channels = x.shape[-1] // max(1, self.groups)
         w = x.with_shape((*self.extents, channels, y.shape[-1]))
         return Shapes(x, w, y, geometry, self.groups)
-
-
-def _product(shapes: Shapes, result: str, given: dict[str, np.ndarray]) -> np.ndarray:
-    """One of the products in double, tap by tap over strided parts of the padded x."""
-    geometry, g = shapes.geometry, shapes.groups
-    n, *extents, _ = shapes.x.shape
-    ends = [(before, before + e) for e, (before, _) in zip(extents, geometry.padding, strict=True)]
-    inside = (slice(None), *[slice(*pair) for pair in ends])
-    padded = [
-        e + before + after for e, (before, after) in zip(extents, geometry.padding, strict=True)
-    ]
-    arrays = {
-        "x": np.zeros((n, *padded, g, shapes.inputs)),
-        "w": np.zeros((*shapes.w.shape[:-1], g, shapes.outputs)),
-        "y": np.zeros((*shapes.y.shape[:-1], g, shapes.outputs)),
-    }
-    for name, array in given.items():
-        place = arrays[name][inside] if name == "x" else arrays[name]
-        place[...] = array.reshape(place.shape)
-    count = math.prod(shapes.y.shape[:-1])
-    letters = {"x": "ngc", "w": "cgf", "y": "ngf"}
-    left, right = given
-    for k in np.ndindex(geometry.kernel):
-        taps = [
-            slice(at * d, at * d + s * (o - 1) + 1, s)
-            for at, d, s, o in zip(
-                k, geometry.dilation, geometry.strides, shapes.y.shape[1:-1], strict=True
-            )
-        ]
-        parts = {"x": arrays["x"][(slice(None), *taps)], "w": arrays["w"][k], "y": arrays["y"]}
-        rows = {v: p if v == "w" else p.reshape(count, *p.shape[-2:]) for v, p in parts.items()}
-        formula = f"{letters[left]},{letters[right]}->{letters[result]}"
-        term = np.einsum(formula, rows[left], rows[right])
-        parts[result] += term.reshape(parts[result].shape)
-    found = arrays[result][inside] if result == "x" else arrays[result]
-    return found.reshape(getattr(shapes, result).shape)
 
 
 def _to_channels(v: Value) -> Value:

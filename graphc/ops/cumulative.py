@@ -14,6 +14,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Var, cast, index
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import Assign, Declare, For, Stmt
+from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Nest, NestIO
@@ -100,7 +101,9 @@ class Cumulative(AlongAxis):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         if not to.is_numpy:
             name, result = self.torch
-            return Term(to.function(name, *operands, **to.axis(self.axis)).text + result)
+            # PyTorch adds and multiplies integers in 64 bits.
+            wide = {} if result or self.kinds == "f" else {"dtype": to.dtype(types[0].dtype)}
+            return Term(to.function(name, *operands, **to.axis(self.axis), **wide).text + result)
         ufunc = type(self.step).numpy
         dtype = to.dtype(types[0].dtype)
         return to.function(
@@ -217,12 +220,11 @@ class Recurrence(AlongAxis):
     arity = 2
 
     def reference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        factors, terms = (np.moveaxis(v, self.axis, 0).astype(np.float64) for v in (a, b))
-        result = np.empty_like(terms)
         with np.errstate(all="ignore"):
-            for k in range(len(terms)):
-                result[k] = factors[k] * result[k - 1] + terms[k] if k else terms[k]
-            return np.moveaxis(result, 0, self.axis).astype(a.dtype)
+            return plain.recurrence(a, b, self.axis)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return to.plain("recurrence", *operands, Term(str(self.axis)))
 
     def spec(self, a: TensorType, b: TensorType) -> Nest:
         lines = Lines(a, self.axis)

@@ -16,11 +16,14 @@ import numpy as np
 
 from graphc import ops
 from graphc.dtypes import TensorType, as_dtype, float32, float64
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, GraphcError, ShapeError
 from graphc.ir.expr import Expr, call
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.python import Dialect
 from graphc.ir.site import Site, located
+from graphc.ir.source import NotStandaloneError
 from graphc.ir.spec import Native, Routine, Scalar, Spec
+from graphc.ir.terms import Term
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
 #: What a call costs in simple operations: as much as a function of the runtime.
@@ -101,6 +104,19 @@ class CustomOp(Op):
             np.asarray(result).astype(t.dtype.numpy)
             for result, t in zip(results, required, strict=True)
         )
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
+        """The reference, which is NumPy's also in PyTorch."""
+        results = self.infer(*types)
+        try:
+            function = to.function_of(self.definition.reference, self.definition.label)
+        except NotStandaloneError as reason:
+            where = f"the reference of custom_op {self.definition.label!r}"
+            what = f"{where} cannot be written in {to.name}: {reason}"
+            raise GraphcError(located(what, self.definition.site)) from None
+        dtypes = to.sequence([Term(to.dtype(t.dtype)) for t in results])
+        found = to.plain("custom", function, dtypes, *operands)
+        return Term(f"{found.text}[0]") if len(results) == 1 else found
 
     def spec(self, *types: TensorType) -> Spec:
         routine = self._routine(types, self.infer(*types))

@@ -108,7 +108,7 @@ class Sigmoid(Function):
         small = np.exp(-np.abs(x))
         return np.where(x >= 0, 1, small) / (1 + small)
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
         if not to.is_numpy:
             return super().python(to, types, *operands)
         return Term(f"1 / (1 + np.exp({prefix('-', *operands).text}))", 7)

@@ -87,7 +87,7 @@ class Elementwise(Op):
             return prefix(self.symbol, *operands)
         return infix(self.symbol, *operands)
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
         if self.symbol:
             return self.formula(*operands)
         if not to.is_numpy:
@@ -98,10 +98,10 @@ class Elementwise(Op):
             return super().python(to, types, *operands)
         return to.function(name, *operands)
 
-    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
-        if not self.in_onnx:
-            return super().onnx(to, types, *operands)
-        return (to.node(self.in_onnx, *operands),)
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        return (to.node(self.in_onnx, *operands),) if self.in_onnx else None
 
     def spec(self, *types: TensorType) -> Scalar:
         return Scalar(self.expr, self.cost)

@@ -117,9 +117,11 @@ class Gather(Indexed, Linear):
         x, *at = types
         return Term(f"{operands[0].atom}[{self.index_text(to, x, at, operands[1:])}]")
 
-    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
         if self.count != 1 or self.batches:
-            return super().onnx(to, types, *operands)
+            return None
         x, at = operands
         return (to.node("Gather", x, to.node("Cast", at, to=to.dtype(int64)), axis=0),)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,33 +13,13 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, logical, select
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.onnx_graph import Builder
+from graphc.ir.plain.in_numpy import place
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Pointwise, Reader
-from graphc.ir.terms import Term, call
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
-
-
-def place(x, fill, shape, starts, steps):
-    """x inside a larger array of `fill`: element i lies at starts + i * steps."""
-    out = np.full(shape, fill, x.dtype)
-    axes = zip(x.shape, starts, steps, strict=True)
-    places = [start + step * np.arange(n) for n, start, step in axes]
-    out[np.ix_(*places) if places else ...] = x
-    return out
-
-
-#: The same for PyTorch.
-_PLACE_TORCH = '''
-def place(x, fill, shape, starts, steps):
-    """x inside a larger tensor of `fill`: element i lies at starts + i * steps."""
-    out = torch.full(shape, fill, dtype=x.dtype)
-    axes = zip(x.shape, starts, steps)
-    places = [start + step * torch.arange(n) for n, start, step in axes]
-    out[torch.meshgrid(*places, indexing="ij") if places else ...] = x
-    return out
-'''
 
 
 @dataclass(frozen=True)
@@ -72,9 +51,8 @@ class Pad(Linear):
         return zip(self.shape, inner, self.starts, self.steps, strict=True)
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
-        helper = to.helper(inspect.getsource(place) if to.is_numpy else _PLACE_TORCH)
         sizes = [Term(str(v)) for v in (self.shape, self.starts, self.steps)]
-        return call(helper, *operands, *sizes)
+        return to.plain("place", *operands, *sizes)
 
     def reference(self, x: np.ndarray, fill: np.ndarray) -> np.ndarray:
         return place(x, fill, self.shape, self.starts, self.steps)
@@ -183,7 +161,7 @@ class Concat(Linear):
         return (first.with_shape(tuple(shape)),)
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
-        parts = Term(f"({', '.join(t.text for t in operands)},)")
+        parts = to.sequence(operands)
         return to.function(to.either("concatenate", "cat"), parts, **to.axis(self.axis))
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:

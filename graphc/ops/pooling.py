@@ -14,8 +14,11 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Load, call, const, index
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import For, Stmt, Store
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Expand, Index, Nest, NestIO, unravel
+from graphc.ir.terms import Term
 from graphc.ops.geometry import Geometry
 from graphc.ops.nests import ZERO, counter, filled, over
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
@@ -47,12 +50,11 @@ class MaxPool(Op):
         return (x.with_shape((x.shape[0], *geometry.windows(x.shape[1:-1]), x.shape[-1])),)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        width = ((0, 0), *self.padding, (0, 0))
-        padded = np.pad(x, width, constant_values=_lowest(x.dtype))
-        axes = tuple(range(1, x.ndim - 1))
-        every = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axes)
-        chosen = every[(slice(None), *[slice(None, None, s) for s in self.strides])]
-        return chosen.max(tuple(range(x.ndim, x.ndim + len(axes))))
+        return plain.max_pool(x, self.kernel, self.strides, self.padding)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        sizes = [Term(str(v)) for v in (self.kernel, self.strides, self.padding)]
+        return to.plain("max_pool", *operands, *sizes)
 
     def flops(self, x: TensorType) -> int:
         return self.infer(x)[0].size * math.prod(self.kernel) if x.dtype.is_float else 0

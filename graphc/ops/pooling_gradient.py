@@ -14,8 +14,11 @@ from graphc.errors import ShapeError
 from graphc.ir.expr import Expr, Load, Var, cast, compare, const, index, logical, select
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import For, Let, Stmt, Store
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Nest, NestIO, row_major, unravel
+from graphc.ir.terms import Term
 from graphc.ops.nests import ZERO, counter, filled
 from graphc.ops.pooling import MaxPool, each_window, pooling_cases
 from graphc.ops.samples import Refusal, Sample, Source, refuses
@@ -50,16 +53,11 @@ class MaxPoolGrad(Op):
         return (0, *[a for k in range(1, d + 1) for a in (k, d + k)], 1 + 2 * d)
 
     def reference(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
-        d = len(self.kernel)
-        axes = tuple(range(1, x.ndim - 1))
-        every = np.lib.stride_tricks.sliding_window_view(x, self.kernel, axes)
-        every = every[(slice(None), *[slice(None, None, s) for s in self.strides])]
-        # [n, o…, c, taps]: NaN is chosen by argmax too, the first of several as well.
-        flat = every.reshape(*g.shape, math.prod(self.kernel))
-        chosen = flat.argmax(-1)[..., None] == np.arange(flat.shape[-1])
-        given = np.where(chosen, g[..., None], 0).astype(g.dtype)
-        given = np.moveaxis(given.reshape(*g.shape, *self.kernel), 1 + d, -1)
-        return given.transpose(self._order)
+        return plain.max_pool_grad(x, g, self.kernel, self.strides)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        sizes = [Term(str(v)) for v in (self.kernel, self.strides)]
+        return to.plain("max_pool_grad", *operands, *sizes)
 
     def flops(self, x: TensorType, g: TensorType) -> int:
         return g.size * math.prod(self.kernel)

@@ -46,7 +46,7 @@ class Rsqrt(Elementwise):
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
         return (to.node("Reciprocal", to.node("Sqrt", *operands)),)
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
         if not to.is_numpy:
             return super().python(to, types, *operands)
         return infix("/", number("1"), to.function("sqrt", *operands))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,15 +11,13 @@ from graphc.dtypes import TensorType, float32, uint32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, call, index
 from graphc.ir.graph import Value, apply
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Pointwise, Reader, row_major
+from graphc.ir.terms import Term
 from graphc.ops.families import Discrete
 from graphc.ops.samples import Refusal, Sample, Source, refuses
-
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
 
 
 @dataclass(frozen=True)
@@ -41,11 +38,10 @@ class RandomBits(Discrete):
         return (key.with_shape((*key.shape[:-1], *self.shape)),)
 
     def reference(self, key: np.ndarray) -> np.ndarray:
-        size = math.prod(self.shape)
-        blocks = np.arange(-(-size // 4), dtype=np.uint64)
-        words = philox(key[..., None, :], blocks)
-        flat = words.reshape((*key.shape[:-1], 4 * len(blocks)))[..., :size]
-        return flat.reshape((*key.shape[:-1], *self.shape))
+        return plain.random_bits(key, self.shape)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return to.plain("random_bits", *operands, Term(str(self.shape)))
 
     def spec(self, key: TensorType) -> Pointwise:
         batch = key.ndim - 1
@@ -78,29 +74,6 @@ class RandomBits(Discrete):
         yield refuses(cls((3,)), ShapeError, "2 words", ((3,), uint32))
         yield refuses(cls((3,)), ShapeError, "2 words", ((), uint32))
         yield refuses(cls((3,)), DTypeError, "uint32", ((2,), float32))
-
-
-def philox(key: np.ndarray, block: np.ndarray, high: np.ndarray | int = 0) -> np.ndarray:
-    """The words uint32[…, 4] of the blocks whose 128-bit counter is `block` + 2^64·`high`; `key` is
-    uint32[…, 2], its leading axes broadcast against those of `block` (uint64).
-
-    Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-    """
-    block, high = np.asarray(block, np.uint64), np.asarray(high, np.uint64)
-    c0, c1, c2, c3 = block & _LOW, block >> _HALF, high & _LOW, high >> _HALF
-    k0, k1 = key[..., 0].astype(np.uint64), key[..., 1].astype(np.uint64)
-    for turn in range(10):
-        # 32-bit factors, so that 64-bit products are exact.
-        p0, p1 = c0 * np.uint64(_MULTIPLIERS[0]), c2 * np.uint64(_MULTIPLIERS[1])
-        key0 = (k0 + np.uint64(turn * _WEYL[0])) & _LOW
-        key1 = (k1 + np.uint64(turn * _WEYL[1])) & _LOW
-        c0, c1, c2, c3 = (
-            (p1 >> _HALF) ^ c1 ^ key0,
-            p1 & _LOW,
-            (p0 >> _HALF) ^ c3 ^ key1,
-            p0 & _LOW,
-        )
-    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), -1).astype(np.uint32)
 
 
 def random_bits(key: Value, shape: tuple[int, ...]) -> Value:

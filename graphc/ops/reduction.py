@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import ALL, DType, TensorType, bool_, int64
+from graphc.dtypes import ALL, DType, TensorType, bool_, int32, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.onnx_graph import Builder
@@ -63,9 +63,11 @@ class Reduction(Op):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         return to.function(to.either(self.name, self.torch), *operands, **to.axis(*self.axes))
 
-    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
         if not self.in_onnx:
-            return super().onnx(to, types, *operands)
+            return None
         return (to.node(self.in_onnx, *operands, to.constant(list(self.axes)), keepdims=0),)
 
     def spec(self, x: TensorType) -> Reduce:
@@ -281,6 +283,11 @@ class ArgExtremum(Discrete, Reduction):
         if len(self.axes) != 1:
             raise ShapeError(located(f"{self.name}({x}): one axis required, got {self.axes}"))
         return (super().infer(x)[0].with_dtype(int64),)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if types[0].dtype is bool_ and not to.is_numpy:
+            operands = (to.cast(operands[0], int32),)
+        return super().python(to, types, *operands)
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
         kind = "ArgMax" if self.kind == "argmax" else "ArgMin"

@@ -15,22 +15,14 @@ from graphc import dtypes, ops
 from graphc.dtypes import TensorType, float32, float64, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Reader, Scatter
-from graphc.ir.terms import Term, call
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear, kind_names
 from graphc.ops.indexing import Indexed, index_cases, index_refusals
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
-
-#: NumPy combines in place.
-_SCATTER = '''
-def scatter_{ufunc}(x, updates, places):
-    """x with np.{ufunc} of the updates at some places, one after another."""
-    out = x.copy()
-    np.{ufunc}.at(out, places, updates)
-    return out
-'''
 
 
 class ScatterOp(Indexed):
@@ -53,29 +45,25 @@ class ScatterOp(Indexed):
             raise DTypeError(located(f"{what}: required {kind_names(self.kinds)}"))
         return (x,)
 
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        """Combines the updates with `out` at the places, in order."""
-        raise TypeError
-
-    #: How NumPy and PyTorch combine: a ufunc, and whether `index_put` adds; "" where there is none.
-    ufunc: ClassVar[str] = ""
-    index_put: ClassVar[str] = ""
+    #: What combines: NumPy's ufunc, the name of PyTorch's reduction and that of ONNX; "" of `set`.
+    ufunc: ClassVar[np.ufunc | None] = None
+    torch: ClassVar[str] = ""
+    in_onnx: ClassVar[str] = "none"
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         x, updates, *indices = operands
-        if not (self.ufunc if to.is_numpy else self.index_put):
-            raise to.refuse(self.name)
-        places = self.index_text(to, types[0], types[2:], indices)
-        if to.is_numpy:
-            helper = to.helper(_SCATTER.format(ufunc=self.ufunc))
-            return call(helper, x, updates, Term(f"({places},)"))
-        return Term(f"{x.atom}.index_put(({places},), {updates.text}, {self.index_put})")
+        places = Term(f"({self.index_text(to, types[0], types[2:], indices)},)")
+        if self.ufunc is None:
+            return to.plain("scatter_set", x, updates, places)
+        how = to.either(f"np.{self.ufunc.__name__}", repr(self.torch))
+        return to.plain("scatter", Term(how), x, updates, places)
 
     def reference(self, x: np.ndarray, updates: np.ndarray, *indices: np.ndarray) -> np.ndarray:
-        out = x.copy()
+        places = self.places(x, indices)
         with np.errstate(all="ignore"):
-            self.combine(out, self.places(x, indices), updates)
-        return out
+            if self.ufunc is None:
+                return plain.scatter_set(x, updates, places)
+            return plain.scatter(self.ufunc, x, updates, places)
 
     def spec(self, x: TensorType, updates: TensorType, *indices: TensorType) -> Scatter:
         def position(read: Reader, i: Index) -> Index:
@@ -130,11 +118,9 @@ class ScatterOp(Indexed):
 class ScatterAdd(Linear, ScatterOp):
     name = "scatter_add"
     kind = "add"
-    ufunc = "add"
-    index_put = "accumulate=True"
-
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        np.add.at(out, places, updates)
+    ufunc = np.add
+    torch = "sum"
+    in_onnx = "add"
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         indices = node.inputs[2:]
@@ -147,18 +133,6 @@ class ScatterSet(Linear, ScatterOp):
     name = "scatter_set"
     kind = "set"
     kinds = "buif"
-
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        lead = np.broadcast_shapes(*[p.shape for p in places])
-        rows = np.ravel_multi_index(
-            [np.broadcast_to(p, lead).reshape(-1) for p in places], out.shape[: len(places)]
-        )
-        # The first occurrence in reversed order is the last one.
-        rows, last = np.unique(rows[::-1], return_index=True)
-        rest = out.shape[len(places) :]
-        chosen = updates.reshape(-1, *rest)[::-1][last] if updates.size else updates[:0]
-        if updates.size:
-            out.reshape(-1, *rest)[rows] = chosen
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         x, updates, *indices = node.inputs
@@ -182,10 +156,9 @@ class ScatterMultiply(ScatterOp):
 
     name = "scatter_multiply"
     kind = "multiply"
-    ufunc = "multiply"
-
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        np.multiply.at(out, places, updates)
+    ufunc = np.multiply
+    torch = "prod"
+    in_onnx = "mul"
 
     def others(self, x: Value, updates: Value, indices: Sequence[Value]) -> Value:
         """For each update the product of x and of all other updates at its position."""
@@ -265,20 +238,18 @@ class ScatterMax(ScatterExtremum):
     __doc__ = ScatterExtremum.__doc__
     name = "scatter_max"
     kind = "max"
-    ufunc = "maximum"
-
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        np.maximum.at(out, places, updates)
+    ufunc = np.maximum
+    torch = "amax"
+    in_onnx = "max"
 
 
 class ScatterMin(ScatterExtremum):
     __doc__ = ScatterExtremum.__doc__
     name = "scatter_min"
     kind = "min"
-    ufunc = "minimum"
-
-    def combine(self, out: np.ndarray, places: tuple[np.ndarray, ...], updates: np.ndarray) -> None:
-        np.minimum.at(out, places, updates)
+    ufunc = np.minimum
+    torch = "amin"
+    in_onnx = "min"
 
 
 def scatter_add(x: Value, updates: Value, indices: Sequence[Value], batches: int = 0) -> Value:

@@ -25,8 +25,6 @@ class Normalized(Op):
     """What a softmax and its logarithm share: floats of any shape, over `axes` (sorted)."""
 
     in_onnx: ClassVar[str]
-    #: The result of the shifted z in Python, with `xp` for the library and `keep` for its keywords.
-    written: ClassVar[str]
     axes: tuple[int, ...]
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
@@ -75,15 +73,7 @@ class Normalized(Op):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         if not to.is_numpy and len(self.axes) == 1:
             return to.function(self.name, *operands, **to.axis(*self.axes))
-        keep = to.either("axis=axes, keepdims=True", "dim=axes, keepdim=True")
-        largest = to.either("max", "amax")
-        result = self.written.format(xp=to.module, keep=keep)
-        name = to.helper(
-            f"def {self.name}(x, axes):\n"
-            f"    z = x - {to.module}.{largest}(x, {keep})\n"
-            f"    return {result}"
-        )
-        return Term(f"{name}({operands[0].text}, {self.axes})")
+        return to.plain(self.name, *operands, Term(str(self.axes)))
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
         if len(self.axes) == 1:
@@ -129,7 +119,6 @@ class Softmax(Normalized):
 
     name = "softmax"
     in_onnx = "Softmax"
-    written = "{xp}.exp(z) / {xp}.sum({xp}.exp(z), {keep})"
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -158,7 +147,6 @@ class LogSoftmax(Normalized):
 
     name = "log_softmax"
     in_onnx = "LogSoftmax"
-    written = "z - {xp}.log({xp}.sum({xp}.exp(z), {keep}))"
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):

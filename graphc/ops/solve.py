@@ -11,8 +11,10 @@ from graphc import ops
 from graphc.dtypes import TensorType, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Expand
+from graphc.ir.terms import Term
 from graphc.ops.linalg import MatrixOp
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.ops.triangles import eye_like, put_rows, take_rows
@@ -48,6 +50,11 @@ class Solve(MatrixOp):
             except np.linalg.LinAlgError:
                 out[place] = np.nan
         return out.astype(b.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        a, b = operands
+        turned = Term(f"{a.atom}.{'T' if types[0].ndim == 2 else 'mT'}") if self.transposed else a
+        return to.function("linalg.solve", turned, b)
 
     def flops(self, a: TensorType, b: TensorType) -> int:
         return 2 * a.size * a.shape[-1] // 3 + 2 * a.shape[-1] * b.size
@@ -153,6 +160,9 @@ class Det(MatrixOp):
     def reference(self, a: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.asarray(np.linalg.det(a.astype(np.float64))).astype(a.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        return to.function("linalg.det", *operands)
 
     def flops(self, a: TensorType) -> int:
         return 2 * a.size * a.shape[-1] // 3

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import ALL, TensorType, float64, int64
+from graphc.dtypes import ALL, TensorType, bool_, float64, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import INDEX, Expr, Load, Var, binary, cast, index, logical, select
 from graphc.ir.graph import Value, apply
 from graphc.ir.loops import Assign, Declare, Do, For, Let, Stmt, Store, While
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Nest, NestIO, unravel
+from graphc.ir.terms import Term
 from graphc.ops.families import Discrete
 from graphc.ops.nests import ZERO, Lines, counter
 from graphc.ops.samples import Refusal, Sample, Source, refuses
@@ -44,6 +45,14 @@ class Argsort(Discrete):
         ranks = ranks.reshape(x.shape)
         ranks = np.where(missing, ranks.size, ranks)
         return np.argsort(-ranks if self.descending else ranks, self.axis, kind="stable")
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        if not to.is_numpy:
+            order = {"descending": True} if self.descending else {}
+            return to.function("argsort", *operands, **to.axis(self.axis), stable=True, **order)
+        if self.descending:
+            return to.plain("argsort_descending", *operands, Term(str(self.axis)))
+        return to.function("argsort", *operands, **to.axis(self.axis), kind="'stable'")
 
     def spec(self, x: TensorType) -> Nest:
         lines = Lines(x, self.axis)
@@ -103,12 +112,19 @@ class Searchsorted(Discrete):
         return (value.with_dtype(int64),)
 
     def reference(self, row: np.ndarray, value: np.ndarray) -> np.ndarray:
-        lead = row.shape[:-1]
-        rows = row.reshape(-1, row.shape[-1]) if row.size else np.zeros((math.prod(lead), 0))
-        values = value.reshape(len(rows), -1) if value.size else np.zeros((len(rows), 0))
-        side: Literal["left", "right"] = "right" if self.right else "left"
-        found = [np.searchsorted(r, v, side) for r, v in zip(rows, values, strict=True)]
-        return np.array(found, np.int64).reshape(value.shape)
+        return plain.searchsorted(row, value, self._side)
+
+    @property
+    def _side(self) -> str:
+        return "right" if self.right else "left"
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        name = "searchsorted"
+        if types[0].dtype is bool_ and not to.is_numpy:
+            operands = tuple(to.cast(t, int64) for t in operands)
+        if types[0].ndim == 1:
+            return to.function(name, *operands, side=repr(self._side))
+        return to.plain(name, *operands, Term(repr(self._side)))
 
     def spec(self, row: TensorType, value: TensorType) -> Nest:
         lead = row.ndim - 1

@@ -30,23 +30,14 @@ def _each(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarr
     return np.vectorize(function, otypes=[np.float64])
 
 
-#: NumPy has none of these; Python has them for numbers.
-_OF_NUMBERS = '''
-def {name}(x):
-    """math.{name} of every element, in double."""
-    from math import {name} as of_number
-
-    return np.vectorize(of_number, otypes=[np.float64])(x).astype(x.dtype)
-'''
-
-
 class OfNumbers(Function):
     """A function of Python's `math` module."""
 
-    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
         if not to.is_numpy:
             return super().python(to, types, *operands)
-        return written_call(to.helper(_OF_NUMBERS.format(name=self.name)), *operands)
+        to.imported("math")
+        return to.plain("each", Term(f"math.{self.name}"), *operands)
 
 
 class Erf(OfNumbers):
@@ -105,6 +96,12 @@ class Digamma(Function):
     def numpy(x: np.ndarray) -> np.ndarray:
         return polygamma(0, x)
 
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term | None:
+        if not to.is_numpy:
+            return super().python(to, types, *operands)
+        to.imported("scipy.special")
+        return to.cast(written_call("scipy.special.digamma", *operands), types[0].dtype)
+
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         return ops.multiply(g, ops.polygamma(1, node.inputs[0]))
 
@@ -126,9 +123,11 @@ class Polygamma(Function):
             return polygamma(self.order, x.astype(np.float64)).astype(x.dtype)
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
-        if to.is_numpy:
-            raise to.refuse(self.name)
-        return written_call("torch.polygamma", Term(str(self.order)), *operands)
+        order = Term(str(self.order))
+        if not to.is_numpy:
+            return written_call("torch.polygamma", order, *operands)
+        to.imported("scipy.special")
+        return to.cast(written_call("scipy.special.polygamma", order, *operands), types[0].dtype)
 
     def expr(self, x: Expr) -> Expr:
         order = const(self.order, int32)

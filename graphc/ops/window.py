@@ -15,8 +15,11 @@ from graphc.dtypes import ALL, TensorType, float32, float64, int32, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import INDEX, Expr, call, cast, index, logical, select
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Pointwise, Reader
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 
@@ -54,18 +57,6 @@ class Windowed(Op):
             for k, (n, w) in enumerate(zip(x.shape[self.batches :], window, strict=True))
         ]
 
-    def windows(
-        self, x: np.ndarray, starts: Sequence[np.ndarray], window: tuple[int, ...]
-    ) -> Iterator[tuple]:
-        """The NumPy index of each window, one for each position in b…"""
-        for lead in np.ndindex(x.shape[: self.batches]):
-            parts = []
-            for start, n, w in zip(starts, x.shape[self.batches :], window, strict=True):
-                at = int(start[lead])
-                at = max(0, min(at + n if at < 0 else at, n - w))
-                parts.append(np.s_[at : at + w])
-            yield (*lead, *parts)
-
 
 @dataclass(frozen=True)
 class DynamicSlice(Windowed, Linear):
@@ -79,8 +70,12 @@ class DynamicSlice(Windowed, Linear):
         return (x.with_shape((*x.shape[: self.batches], *self.lengths)),)
 
     def reference(self, x: np.ndarray, *starts: np.ndarray) -> np.ndarray:
-        windows = [x[place] for place in self.windows(x, starts, self.lengths)]
-        return np.array(windows, x.dtype).reshape((*x.shape[: self.batches], *self.lengths))
+        return plain.dynamic_slice(x, starts, self.lengths)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        x, *starts = operands
+        lengths = Term(str(self.lengths))
+        return to.plain("dynamic_slice", x, to.sequence(starts), lengths)
 
     def spec(self, x: TensorType, *starts: TensorType) -> Pointwise:
         def body(i: Index, read: Reader) -> Expr:
@@ -135,11 +130,11 @@ class DynamicUpdateSlice(Windowed, Linear):
         return (x,)
 
     def reference(self, x: np.ndarray, update: np.ndarray, *starts: np.ndarray) -> np.ndarray:
-        out = x.copy()
-        places = self.windows(x, starts, update.shape[self.batches :])
-        for lead, place in zip(np.ndindex(x.shape[: self.batches]), places, strict=True):
-            out[place] = update[lead]
-        return out
+        return plain.dynamic_update_slice(x, update, starts)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        x, update, *starts = operands
+        return to.plain("dynamic_update_slice", x, update, to.sequence(starts))
 
     def spec(self, x: TensorType, update: TensorType, *starts: TensorType) -> Pointwise:
         window = update.shape[self.batches :]

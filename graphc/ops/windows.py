@@ -14,8 +14,11 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import index
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.loops import For, Stmt
+from graphc.ir.plain import in_numpy as plain
+from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Index, Nest, NestIO, Strided, unravel
+from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.geometry import Geometry
 from graphc.ops.nests import ZERO, Sums, counter
@@ -45,14 +48,11 @@ class Windows(IndexMap):
         return (x.with_shape((x.shape[0], *windows, *self.kernel, x.shape[-1])),)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        windows = self.geometry.windows(x.shape[1:-1])
-        for a, (count, k, s, d) in enumerate(
-            zip(windows, self.kernel, self.strides, self.dilation, strict=True)
-        ):
-            at = s * np.arange(count)[:, None] + d * np.arange(k)
-            # Axes so far: n, o…, the axis, the rest, then the taps of the axes before.
-            x = np.moveaxis(np.take(x, at, 1 + a), 2 + a, x.ndim - 1)
-        return np.ascontiguousarray(x)
+        return np.ascontiguousarray(plain.windows(x, self.kernel, self.strides, self.dilation))
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        sizes = [Term(str(v)) for v in (self.kernel, self.strides, self.dilation)]
+        return to.plain("windows", *operands, *sizes)
 
     def index(self, source: tuple[int, ...], i: Index) -> Index:
         d = len(self.kernel)
@@ -127,17 +127,12 @@ class Fold(Linear):
         return (x.with_shape((x.shape[0], *self.extents, x.shape[-1])),)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        d = len(self.extents)
-        out = np.zeros((x.shape[0], *self.extents, x.shape[-1]), np.float64)
-        for k in np.ndindex(x.shape[1 + d : -1]):
-            places = [
-                np.s_[e * tap : e * tap + s * (count - 1) + 1 : s]
-                for tap, e, s, count in zip(
-                    k, self.dilation, self.strides, x.shape[1 : 1 + d], strict=True
-                )
-            ]
-            out[(slice(None), *places)] += x[(slice(None),) * (1 + d) + k]
-        return out.astype(x.dtype)
+        wide = plain.fold(x.astype(np.float64), self.extents, self.strides, self.dilation)
+        return wide.astype(x.dtype)
+
+    def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
+        sizes = [Term(str(v)) for v in (self.extents, self.strides, self.dilation)]
+        return to.plain("fold", *operands, *sizes)
 
     def flops(self, x: TensorType) -> int:
         return x.size

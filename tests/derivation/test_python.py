@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import nn, optim, tree
+from graphc import Tensor, nn, ops, optim, tree
 from graphc.errors import ArgumentError, GraphcError
 from graphc.ir.graph import Graph
 from graphc.ops.samples import Sample
@@ -46,16 +46,25 @@ def agrees(wanted: np.ndarray, found: np.ndarray) -> bool:
 
 
 def executable(sample: Sample) -> bool:
-    """Positions outside an axis are an error in Python, what a conversion cannot hold is not
-    defined there, and PyTorch hardly knows uint32.
+    """Positions outside an axis are an error in Python, and what a conversion cannot hold is not
+    defined there; arrays without elements and numbers that are not finite are their own matter.
     """
     floats = [a for a in sample.arrays if a.dtype.kind == "f"]
     places = [a for a in sample.arrays if a.dtype.kind in "iu"]
-    least = min((n for a in floats for n in a.shape), default=0)
-    inside = all(np.all((a >= -least) & (a < least)) for a in places)
+    least = min((n for a in floats for n in a.shape), default=1)
+    inside = not floats or all(np.all((a >= -least) & (a < least)) for a in places)
+    finite = all(np.all(np.isfinite(a)) for a in floats)
     results = Case.of(sample).outputs
-    held = all(v.dtype.kind != "u" for v in results) and all(a.dtype != np.uint32 for a in places)
-    return sample.smooth and bool(floats) and inside and held
+    held = all(v.dtype.kind != "u" for v in results) or not floats
+    whole = all(a.size for a in sample.arrays)
+    smooth = sample.smooth or not floats or not any(s.smooth for s in type(sample.op).samples())
+    return inside and held and finite and whole and smooth
+
+
+#: Division by zero and negative powers of integers, where Python raises and C does not.
+RAISING = {"floor_divide", "remainder", "pow"}
+#: Samples of integers are positions where they do not stand beside the array that they index.
+INDEXED = {"gather", "pick", "scatter_add", "scatter_set", "scatter_multiply", "scatter_max"}
 
 
 @pytest.mark.parametrize("to", ["numpy", "torch"])
@@ -64,20 +73,17 @@ def test_operators_are_written_as_they_compute(to: str) -> None:
     tried: set[str] = set()
     for op in [op for op in OPERATORS if hasattr(op, "samples")]:
         for sample in filter(executable, op.samples()):
+            integral = all(a.dtype.kind != "f" for a in sample.arrays)
+            if integral and op.name in RAISING | INDEXED | {"scatter_min"}:
+                continue
             case = Case.of(sample)
-            try:
-                text = Graph(case.inputs, case.outputs).to_python(to)
-            except GraphcError as refusal:
-                assert "cannot be written in" in str(refusal)
-                break
+            text = Graph(case.inputs, case.outputs).to_python(to)
             wanted = sample.op.reference(*sample.arrays)
             results = wanted if isinstance(wanted, tuple) else (wanted,)
             for a, b in zip(results, run(text, *sample.arrays), strict=True):
                 assert agrees(np.asarray(a), b), f"{sample}\n{text}"
             tried.add(op.name)
-    # A floor for what is covered: all that is elementwise, products, reductions, views, indexing.
-    assert len(tried) > 70
-    assert {"matmul", "sum", "gather", "scatter_add", "pad", "concat", "slice", "erf"} <= tried
+    assert {op.name for op in OPERATORS if hasattr(op, "samples")} == tried
 
 
 def network(state: Any, x: Any, y: Any) -> Any:
@@ -151,9 +157,10 @@ def test_names_are_made_fit_for_python() -> None:
 
 
 def test_what_cannot_be_written_is_refused() -> None:
-    x = gx.input("x", (3, 3))
-    graph = Graph.from_outputs([gx.linalg.cholesky(x)])
-    with pytest.raises(GraphcError, match=r"cholesky.* cannot be written in NumPy"):
-        graph.to_python()
+    x, w = gx.input("x", (1, *[3] * 4, 1)), gx.input("w", (*[2] * 4, 1, 1))
+    four = Tensor(ops.conv(x.value, w.value, (1,) * 4, ((0, 0),) * 4, (1,) * 4))
+    assert "conv(" in Graph.from_outputs([four]).to_python()
+    with pytest.raises(GraphcError, match=r"conv\(.*cannot be written in PyTorch .*test_python.py"):
+        Graph.from_outputs([four]).to_python("torch")
     with pytest.raises(ArgumentError, match="required, got 'jax'"):
-        graph.to_python("jax")
+        Graph.from_outputs([four]).to_python("jax")

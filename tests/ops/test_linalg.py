@@ -9,7 +9,7 @@ from graphc import ops
 from graphc.autodiff.reverse import grad
 from graphc.dtypes import float64
 from graphc.ir.graph import Graph, Value, new_input
-from graphc.ops.linalg import definite
+from graphc.ops.factorizations import definite
 from graphc.ops.samples import Source
 from graphc.ops.solve import Solve
 from graphc.passes.cse import cse

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.ops.random import RandomBits, philox
+from graphc.ir.plain.in_numpy import philox
+from graphc.ops.random import RandomBits
 
 #: counter (four words, lowest first), key, block.
 KNOWN = [

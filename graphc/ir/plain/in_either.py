@@ -1,0 +1,32 @@
+"""What needs no function of an array library."""
+
+from __future__ import annotations
+
+import itertools
+
+
+def taps(counts, kernel, strides, dilation):
+    """Every tap of a kernel, with what it meets in all windows, `counts` along each axis."""
+    for k in itertools.product(*map(range, kernel)):
+        axes = zip(k, counts, strides, dilation, strict=True)
+        yield k, (slice(None), *[slice(t * d, t * d + s * (o - 1) + 1, s) for t, o, s, d in axes])
+
+
+def scan(body, consts, carries, slices, stacked, steps):
+    """Runs a body for some steps: carries go from one to the next, further results are stacked."""
+    for t in steps:
+        found = body(*consts, *carries, *[x[t] for x in slices])
+        carries = found[: len(carries)]
+        for array, part in zip(stacked, found[len(carries) :], strict=True):
+            array[t] = part
+    return (*carries, *stacked)
+
+
+def while_loop(condition, body, consts, carries, slices, stacked, steps):
+    """The same as long as a condition of constants and carries holds."""
+    for t in steps:
+        (goes_on,) = condition(*consts, *carries)
+        if not goes_on:
+            break
+        carries = scan(body, consts, carries, slices, stacked, [t])[: len(carries)]
+    return (*carries, *stacked)
