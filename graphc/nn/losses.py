@@ -11,8 +11,9 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.functions.promotion import as_tensor
 from graphc.ir.site import located
 from graphc.nn.activations import relu, softplus
-from graphc.nn.softmax import log_softmax, shifted
+from graphc.nn.softmax import log_softmax
 from graphc.tensor import Tensor
+from graphc.transforms import stop_gradient
 
 
 def softmax_cross_entropy(logits: Any, probabilities: Any) -> Tensor:
@@ -51,8 +52,12 @@ def softmax_cross_entropy_with_integer_labels(
     if ignore_index is not None:
         ignored = labels == ignore_index
         labels = F.where(ignored, 0, labels)
-    z = shifted(logits, -1)
-    aim = _pick(z, labels)
+    # Picked first, so that nobody reads the logits behind what makes their gradient of them.
+    aim = _pick(logits, labels)
+    # The largest is a mere shift, which keeps exp from overflowing: it carries no derivative.
+    classes = logits.shape[-1]
+    largest = stop_gradient(F.max(logits, axis=-1)) if classes else F.zeros_like(aim)
+    aim, z = aim - largest, logits - F.expand_dims(largest, axis=-1)
     if label_smoothing:
         aim = (1 - label_smoothing) * aim + label_smoothing * F.mean(z, axis=-1)
     loss = F.log(F.sum(F.exp(z), axis=-1)) - aim

@@ -283,12 +283,16 @@ class PointKernel(Kernel):
             readers = [v for v in node.inputs if (p := self.place(v)) and p.root is root]
             if not readers:
                 continue
-            if not isinstance(self.spec(node), Scalar) or not self.same_level(node, write.node):
+            if not self.reads_beside(node, write):
                 return False
             for accessed, strides, unshifted in self.accesses(node):
                 if accessed is root and (strides != want or not unshifted):
                     return False
         return True
+
+    def reads_beside(self, node: Node, write: Value) -> bool:
+        """Whether a member reads at the point, or the points, that the thread at `write` is at."""
+        return isinstance(self.spec(node), Scalar) and self.same_level(node, write.node)
 
     def in_whole_bytes(self, units: int, size: int) -> int:
         """At least so many units of work, each of so many elements, that no byte of packed results

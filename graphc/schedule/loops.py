@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from graphc.ir.graph import Value
+from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
 from graphc.schedule.cost import FOLD, Work, vectors
 from graphc.schedule.encoding import Bits
@@ -69,6 +69,10 @@ class Loops(PointKernel):
         readers = [n for n in self.nodes if value.node in self.member_inputs(n)]
         folded = any(isinstance(self.spec(n), Reduce) for n in readers)
         return not self.is_split and self.is_full(value.node) and not folded
+
+    def reads_beside(self, node: Node, write: Value) -> bool:
+        folds = isinstance(self.spec(node), Reduce) and self.is_full(write.node)
+        return (folds and not self.is_split) or super().reads_beside(node, write)
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         return super().may_overwrite(root, write) and self.rows.read_before(root, write)

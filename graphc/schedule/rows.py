@@ -189,11 +189,13 @@ class RowPlan:
         return Workspace(shared, sum(b.bytes for b in self.buffers.values() if not b.local))
 
     def read_before(self, root: Value, write: Value) -> bool:
-        """Whether all reads of a root come no later than the pass that stores `write`."""
+        """Whether all reads of a root come no later than the pass that stores `write`. What a pass
+        folds it may read behind its loop.
+        """
         last = self.phase[write.node]
         for p, step in enumerate(self.passes):
-            nodes = [*step.points, *step.folds, *(step.before if p else [])]
-            for node in nodes if p > last else []:
+            later = [*step.points, *(step.before if p else [])] if p > last else []
+            for node in [*later, *(step.folds if p >= last else [])]:
                 if any(r is root for r, _, _ in self.kernel.accesses(node)):
                     return False
         return True
