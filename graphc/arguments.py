@@ -48,6 +48,9 @@ class Arguments:
         copied where they are not contiguous. Raises ArgumentError naming the leaf.
         """
         signature = self._signature
+        if signature.bound is not None:
+            fitted = flatten_arguments(signature, args)
+            return fitted, self._place(fitted, range(len(fitted)))
         moving = dynamic_arguments(signature, args) if signature.static else args
         taken = self._flatten(moving, self._seen)
         if taken is None:

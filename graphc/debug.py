@@ -24,7 +24,7 @@ from graphc.ir.printer import node_text, value_names
 from graphc.ir.site import located
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Buffer, Memory, Program
-from graphc.trace import Signature
+from graphc.trace import Signature, flatten_arguments
 
 #: What cffi is told of a step that stops after every kernel.
 STEP_CDEF = """
@@ -119,7 +119,7 @@ class Watch:
         that makes NaN or an infinity of operands without them, and for an argument that holds NaN;
         IndexingError for a position outside its axis.
         """
-        leaves = tree.leaves(tuple(args))
+        leaves = flatten_arguments(self.stepper.signature, args)
         before = [np.array(leaf) for leaf in leaves]
         finished = False
         self._whole.clear()
@@ -181,6 +181,8 @@ class Watch:
 def replayed(path: str | Path, signature: Signature) -> list[Any]:
     """The arguments that a NonFiniteError saved."""
     leaves = io.load(path, [leaf.type for leaf in signature.arguments])
+    if signature.bound is not None:
+        leaves = signature.bound.given(leaves)
     dynamic = iter(tree.unflatten(signature.in_tree, leaves))
     static = dict(signature.static)
     return [static[k] if k in static else next(dynamic) for k in range(signature.arity)]

@@ -13,7 +13,7 @@ from graphc.arguments import Arguments, require_in_place
 from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
 from graphc.schedule.program import Program
-from graphc.trace import Signature
+from graphc.trace import Signature, dynamic_arguments
 from graphc.transforms.tapping import Tapped, named
 from graphc.treecode import unflattener
 
@@ -59,6 +59,11 @@ class Frame:
             array = np.empty(shape, dtype)
             outputs[j] = address(array)
             fresh.append(array)
+        bound = self.signature.bound
+        if bound is not None:
+            size = int(leaves[-1])
+            parts = zip(self.fresh, fresh, strict=True)
+            fresh = [bound.rows(x, bound.results.get(j, ()), size) for (j, _, _), x in parts]
         return self.result(leaves, fresh), (leaves, arrays)
 
     def call(self, args: Sequence[Any]) -> Any:
@@ -76,9 +81,12 @@ class Frame:
         step, inputs, outputs = self.library.lib.graphc_step, self.inputs, self.outputs
         arena, pool, threads = self.arena_address, self.runtime, self.threads
         lock = threading.Lock()
+        copies = self._copies(args, alive[0])
 
         def bound_step() -> Any:
             with lock:
+                for part, source in copies:
+                    part[...] = source
                 status = step(inputs, outputs, arena, pool)
             if status:
                 check_status(status, threads)
@@ -87,6 +95,21 @@ class Frame:
         bound_step.keeps = (self, alive)  # type: ignore[attr-defined]
         bound_step.taps = self.taps  # type: ignore[attr-defined]
         return bound_step
+
+    def _copies(
+        self, args: Sequence[Any], fitted: Sequence[Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The arrays of a smaller size than the largest, each behind the part of the array that is
+        read in its place.
+        """
+        bound = self.signature.bound
+        if bound is None or int(fitted[-1]) == bound.largest:
+            return []
+        given = tree.leaves(dynamic_arguments(self.signature, args))
+        return [
+            (bound.rows(fitted[k], kind.axes, int(fitted[-1])), given[k])
+            for k, kind in bound.arguments.items()
+        ]
 
     def taps(self) -> dict[str, Tapped]:
         return named(self.signature.taps, self.tapped)

@@ -14,10 +14,13 @@ from graphc.trace import Signature
 
 def random_leaves(signature: Signature, seed: Sequence[int], positive: bool) -> list[np.ndarray]:
     """An array for each argument. Floats are normal, or positive and at most 1; integers are 0 or
-    1, which are indices of almost any axis.
+    1, which are indices of almost any axis. A size is the largest.
     """
     rng = np.random.default_rng(seed)
-    return [_array(leaf.type, rng, positive) for leaf in signature.arguments]
+    leaves = [_array(leaf.type, rng, positive) for leaf in signature.arguments]
+    if signature.bound is not None:
+        leaves[-1] = np.array(signature.bound.largest)
+    return leaves
 
 
 def as_arguments(signature: Signature, leaves: Sequence[np.ndarray]) -> list[Any]:
@@ -26,6 +29,8 @@ def as_arguments(signature: Signature, leaves: Sequence[np.ndarray]) -> list[Any
         leaf.item() if place.python else leaf.copy()
         for leaf, place in zip(leaves, signature.arguments, strict=True)
     ]
+    if signature.bound is not None:
+        given = signature.bound.given(given)
     dynamic = iter(tree.unflatten(signature.in_tree, given))
     static = dict(signature.static)
     return [static[k] if k in static else next(dynamic) for k in range(signature.arity)]

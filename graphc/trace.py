@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 from graphc import reference, tree
+from graphc.bounded.sizes import Bound, BoundedType, described
 from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64, tensor_type
 from graphc.errors import ArgumentError, GraphcError, TraceError
 from graphc.functions.capture import capturing
@@ -32,9 +33,12 @@ R = TypeVar("R")
 _PYTHON_SCALARS: dict[Number, DType] = {bool: bool_, int: int64, float: float32}
 
 
-def spec(shape: int | Sequence[int], dtype: Any = float32) -> TensorType:
-    """An argument described by shape and dtype."""
-    return tensor_type(shape, dtype)
+def spec(shape: Any, dtype: Any = float32, *, max: int | None = None) -> Any:
+    """An argument described by shape and dtype. Axes called by a name, as in ("B", 784), have a
+    size from 1 to `max` that is known when the step is called: the same for all of its arguments.
+    What Python does with `x.shape[0]` may depend on it only as the number that a mean divides by.
+    """
+    return described(shape, dtype, max)
 
 
 def input(name: str, shape: int | Sequence[int], dtype: Any = float32) -> Tensor:
@@ -84,7 +88,8 @@ class Signature:
     the structure of the tuple of arguments that are not static; `static` gives the positions and
     values of those that are. `donated` pairs positions of arguments with positions of results.
     Where there are taps, of the names `taps`, one more output holds what they measure.
-    `parameters` are the function's names of its arguments.
+    `parameters` are the function's names of its arguments. With a `bound` the last argument is the
+    size, which callers do not give.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Signature:
     hidden: tuple[np.ndarray, ...]
     donated: tuple[tuple[int, int], ...]
     taps: tuple[str, ...] = ()
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +136,12 @@ class Traced(Generic[P, R]):
             for x, leaf in zip(leaves, self.signature.arguments, strict=True)
         ]
         given = dict(zip(self.graph.inputs, [*arrays, *self.signature.hidden], strict=True))
-        results = self.graph.outputs[: len(self.signature.results)]
-        return tree.unflatten(self.signature.out_tree, reference.evaluate(results, given))
+        outputs = self.graph.outputs[: len(self.signature.results)]
+        results = reference.evaluate(outputs, given)
+        bound = self.signature.bound
+        if bound is not None:
+            results = bound.cut(results, int(arrays[-1]))
+        return tree.unflatten(self.signature.out_tree, results)
 
     def __repr__(self) -> str:
         return f"<Traced {self.signature.name}: {len(self.graph)} nodes>"
@@ -153,14 +163,17 @@ def dynamic_arguments(signature: Signature, args: Sequence[Any]) -> tuple[Any, .
 
 
 def flatten_arguments(signature: Signature, args: Sequence[Any]) -> list[Any]:
-    """The leaves of a call's arguments; raises ArgumentError for another structure."""
+    """The leaves of a call's arguments, in the shapes that the graph has; raises ArgumentError for
+    another structure.
+    """
     leaves, treedef = tree.flatten(dynamic_arguments(signature, args))
     if treedef != signature.in_tree:
         raise ArgumentError(
             f"{signature.name}: another structure of arguments\n  expected "
             f"{signature.in_tree}\n  got      {treedef}"
         )
-    return leaves
+    bound = signature.bound
+    return leaves if bound is None else bound.fitted(leaves, signature.arguments)
 
 
 @root
@@ -175,8 +188,24 @@ def trace(
     An argument is a pytree of specs and of arrays, which stand for their specs. Python numbers
     are 0-d inputs: bool, int64 and float32. `static_argnums` are passed as they are. The leaves of
     `donate_argnums` are updated in place: each such argument pairs, leaf by path, with the first
-    top-level result of the same structure and types. Raises TraceError for anything else.
+    top-level result of the same structure and types. Where a spec names a size, `fn` runs at three
+    sizes. Raises TraceError for anything else.
     """
+    kinds = [x for x in tree.leaves(args) if isinstance(x, BoundedType)]
+    if kinds:
+        from graphc.bounded.tracing import traced
+
+        return traced(partial(_traced, fn, donate_argnums, static_argnums), args, kinds)
+    return _traced(fn, donate_argnums, static_argnums, *args)
+
+
+def _traced(
+    fn: Callable[P, R],
+    donate_argnums: int | Sequence[int],
+    static_argnums: int | Sequence[int],
+    *args: Any,
+) -> Traced[P, R]:
+    """`trace` for arguments of fixed sizes."""
     static = _positions(static_argnums, len(args), "static_argnums")
     donate = _positions(donate_argnums, len(args), "donate_argnums")
     dynamic = [k for k in range(len(args)) if k not in static]

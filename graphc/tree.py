@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 
 import optree
 
+from graphc.bounded.sizes import BoundedType
 from graphc.dtypes import DType, TensorType
 
 NAMESPACE = "graphc"
 TreeSpec: TypeAlias = optree.PyTreeSpec
 
 #: Dataclasses that are values, not containers.
-_LEAVES = (TensorType, DType)
+_LEAVES = (TensorType, BoundedType, DType)
 _registered: set[type] = set()
 
 

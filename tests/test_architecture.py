@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("codegen", "build"),
     (
         "arguments",
+        "bounded",
         "compat",
         "debug",
         "export",

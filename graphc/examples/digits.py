@@ -116,10 +116,13 @@ def train(
     watch: Callable[[int, float], None],
     model: str = "mlp",
 ) -> Result:
-    """Adam on shuffled batches; `watch(epoch, accuracy)` is told of every epoch's test."""
+    """Adam on shuffled batches, of which the last of an epoch is smaller; `watch(epoch, accuracy)`
+    is told of every epoch's test.
+    """
     rng = np.random.default_rng(seed)
     training, test = load(rng)
-    optimizer = optim.adam(optim.cosine_decay_schedule(2e-3, epochs * (len(training) // BATCH)))
+    steps = -(-len(training) // BATCH)
+    optimizer = optim.adam(optim.cosine_decay_schedule(2e-3, epochs * steps))
     scores = MODELS[model].scores
 
     def loss(params: Any, x: Tensor, y: Tensor) -> Tensor:
@@ -137,17 +140,15 @@ def train(
 
     params = MODELS[model].init(rng)
     state = params, optimizer.init(params)
-    first = training[:BATCH]
-    lowered = gx.trace(step, state, first.pixels, first.digits, donate_argnums=0).lower(
-        threads=threads
-    )
+    pixels, labels = gx.spec(("B", 64), max=BATCH), gx.spec(("B",), "int32", max=BATCH)
+    lowered = gx.trace(step, state, pixels, labels, donate_argnums=0).lower(threads=threads)
     run = lowered.compile()
     count: Any = gx.compile(correct, params, test.pixels, test.digits, threads=threads)
 
     losses, seconds, accuracy = [], [], 0.0
     for epoch in range(epochs):
         order = rng.permutation(len(training))
-        for k in range(0, len(order) - BATCH + 1, BATCH):
+        for k in range(0, len(order), BATCH):
             batch = training[order[k : k + BATCH]]
             begin = time.perf_counter()
             state, value = run(state, batch.pixels, batch.digits)

@@ -100,7 +100,7 @@ def _call(artifact: Interface, e: Entry) -> str:
     ]
     for title, fields in (("Inputs", e.inputs), ("Outputs", e.outputs)):
         if fields:
-            lines += [f"{title}:", "", *[f"- `{f.name}`: {f.type}" for f in fields], ""]
+            lines += [f"{title}:", "", *[f"- `{f.name}`: {f.described}" for f in fields], ""]
     return "\n".join(lines)
 
 

@@ -108,13 +108,13 @@ def call_types(entry: Entry) -> list[str]:
         lines.append(f"typedef struct {function}_inputs {{")
         for f in entry.inputs:
             star = f"const {f.type.dtype.c} *" if f.type.shape else f"{f.type.dtype.c} "
-            lines.append(f"    {star}{f.name}; /* {f.type}, {comment_text(f.path)} */")
+            lines.append(f"    {star}{f.name}; /* {f.described}, {comment_text(f.path)} */")
         lines += [f"}} {function}_inputs;", ""]
     if entry.outputs:
         lines.append(f"typedef struct {function}_outputs {{")
         for f in entry.outputs:
             star = f"{f.type.dtype.c} *" if f.type.shape else f"{f.type.dtype.c} "
-            lines.append(f"    {star}{f.name}; /* {f.type} */")
+            lines.append(f"    {star}{f.name}; /* {f.described} */")
         lines += [f"}} {function}_outputs;", ""]
     return lines
 

@@ -31,7 +31,7 @@ ABI_VERSION = 2
 @dataclass(frozen=True)
 class Field:
     """A member of a struct: its C name, the leaf's type and place, its name in safetensors files,
-    and its offset where the struct holds the array itself.
+    its offset where the struct holds the array itself, and what of it counts, if not all does.
     """
 
     name: str
@@ -39,6 +39,11 @@ class Field:
     path: str
     key: str = ""
     offset: int = 0
+    note: str = ""
+
+    @property
+    def described(self) -> str:
+        return f"{self.type}, {self.note}" if self.note else str(self.type)
 
     @property
     def extents(self) -> str:
@@ -305,7 +310,8 @@ def _entry(
             continue
         for i, leaf in zip(group, leaves, strict=True):
             name = identifiers.fresh(_spoken(words[i]))
-            inputs.append(Field(name, leaf.type, "".join(words[i]), name))
+            note = signature.bound.note(i) if signature.bound is not None else ""
+            inputs.append(Field(name, leaf.type, "".join(words[i]), name, note=note))
             reads.append(("in", inputs[-1]))
     reads += [
         ("constants", constants.add(array))
@@ -315,8 +321,11 @@ def _entry(
     measured = step.traced.graph.outputs[len(signature.results) :]
     results = [*signature.results, *[Leaf('result["taps"]', v.type) for v in measured]]
     names = _result_names(results, donated)
+    notes = signature.bound.result_notes(results) if signature.bound is not None else {}
     writes = [
-        Field(names[j], leaf.type, leaf.path, names[j]) if j in names else None
+        Field(names[j], leaf.type, leaf.path, names[j], note=notes.get(j, ""))
+        if j in names
+        else None
         for j, leaf in enumerate(results)
     ]
     outputs = tuple(field for field in writes if field is not None)
@@ -341,7 +350,9 @@ def _file_names(step: Lowered[Any, Any], alone: bool) -> list[str]:
     """Each argument leaf's name in a file of that argument, or of a dict of all arguments."""
     signature = step.signature
     static = {k for k, _ in signature.static}
-    parameters = [p for k, p in enumerate(signature.parameters) if k not in static]
+    parameters = [
+        p for k, p in enumerate(signature.parameters[: signature.arity]) if k not in static
+    ]
     names = []
     for parameter, part in zip(parameters, signature.in_tree.children(), strict=True):
         whole = tree.unflatten(part, range(part.num_leaves))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphc.ir.expr import Expr
+from graphc.ir.expr import Expr, index
 
 if TYPE_CHECKING:
     from graphc.dtypes import DType
@@ -62,9 +62,11 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 def unravel(flat: Expr, shape: tuple[int, ...]) -> Index:
     """The position in a shape of an element counted in row-major order."""
     result: list[Expr] = []
-    for k, (extent, step) in enumerate(zip(shape, row_major(shape), strict=True)):
-        at = flat // step
-        result.append(at % extent if k else at)
+    outermost = True
+    for extent, step in zip(shape, row_major(shape), strict=True):
+        at = index(0) if extent == 1 else flat // step
+        result.append(at if outermost else at % extent)
+        outermost = outermost and extent == 1
     return tuple(result)
 
 

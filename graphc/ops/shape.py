@@ -17,7 +17,7 @@ from graphc.ir.graph import Node, Value, apply
 from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
-from graphc.ir.spec import Index, Strided, View, row_major
+from graphc.ir.spec import Index, Strided, View, row_major, unravel
 from graphc.ir.terms import Term
 from graphc.ops.families import Linear
 from graphc.ops.samples import Refusal, Sample, Source, refuses
@@ -87,11 +87,9 @@ class Reshape(IndexMap):
         kept = _common_prefix(source, self.shape)
         flat: Expr = position(0)
         for extent, k in zip(self.shape[kept:], i[kept:], strict=True):
-            flat = flat * extent + k
-        result: list[Expr] = []
-        for extent, step in zip(source[kept:], row_major(source[kept:]), strict=True):
-            result.append((flat // step) % extent if result else flat // step)
-        return (*i[:kept], *result)
+            if extent != 1:
+                flat = flat * extent + k
+        return (*i[:kept], *unravel(flat, source[kept:]))
 
     def strided(self, source: Strided) -> Strided | None:
         strides = _regrouped(source, self.shape)
