@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from graphc.ir.expr import Expr, index
@@ -50,6 +51,7 @@ class Strided:
         )
 
 
+@lru_cache(maxsize=1 << 14)
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     strides = []
     step = 1

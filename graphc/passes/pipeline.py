@@ -105,7 +105,10 @@ def everywhere(change: Pass, graph: Graph) -> Graph:
         with standing_in_for(node):
             return apply(node.op.with_bodies(changed), *inputs)
 
-    return change(graph).map(inside)
+    changed = change(graph)
+    if not any(node.op.bodies for node in changed.nodes):
+        return changed
+    return changed.map(inside)
 
 
 def _schedule(current: Callable[[], Graph]) -> Iterator[tuple[str, Pass, bool]]:
