@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,12 @@ def _declarations(cdef: str, cache: Cache) -> Any:
         ffi.emit_python_code(os.fspath(path))
 
     key = {"kind": "cdef", "cdef": cdef, "cffi": _cffi_backend.__version__}
-    code = cache.get_or_build(key, build).read_text(encoding="utf-8")
+    return _interface(cache.get_or_build(key, build).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=64)
+def _interface(code: str) -> Any:
+    """The interface of compiled declarations, once: cffi keeps its function types for ever."""
     names: dict[str, Any] = {}
     exec(code, names)
     return names["ffi"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -65,10 +66,13 @@ def run(
     folder: Path,
     say: Callable[[str], None] = print,
     source: Source = own_cases,
+    graphs: float = math.inf,
 ) -> Tally:
-    """Batches until the time is over; failures are shrunk and written to `folder`."""
+    """Batches until the time is over, or so many graphs have been run; failures are shrunk and
+    written to `folder`.
+    """
     tally, begin, shown = Tally(), time.monotonic(), 0.0
-    while time.monotonic() - begin < seconds:
+    while time.monotonic() - begin < seconds and tally.graphs < graphs:
         cases, found = run_batch(seed, source=source)
         tally.graphs += len(cases)
         tally.lines += sum(len(c.lines) for c in cases)

@@ -19,6 +19,9 @@ from tests.fuzz.draft import ELEMENTS, Draft, Known
 from tests.fuzz.samples import samples
 from tests.ops.cases import OPERATORS, Case, type_of, weighted
 
+#: Operators that promise something for sorted operands only: they keep those of their samples.
+_PARTICULAR = ("searchsorted",)
+
 
 def sampled(d: Draft) -> None:
     name = d.pick([op.name for op in OPERATORS])
@@ -43,7 +46,7 @@ def _operands(d: Draft, sample: Sample, jumps: bool) -> list[Known]:
     positions = _positions(sample)
     for k, array in enumerate(sample.arrays):
         fit = None
-        if k not in positions and d.chance(0.7):
+        if k not in positions and sample.op.name not in _PARTICULAR and d.chance(0.7):
             fit = d.choose(lambda v, a=array: _alike(v, a) and (v.exact or not jumps), 0.4)
             if fit is not None and sample.smooth:
                 fit = fit if fit.smooth else None

@@ -1,0 +1,236 @@
+"""`python -m tests.mutants rules` (or `planner`): small changes to the rules of derivatives and to
+the planner of memory, one at a time, and whether a test notices. A change is made to a function's
+code in a process of its own, so that a mutant costs little more than the tests that kill it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import inspect
+import os
+import resource
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from graphc.ir.graph import Op
+from graphc.schedule import arena, packing, placement
+from tests.ops import test_derivatives
+from tests.ops.cases import OPERATORS
+from tests.schedule import test_arena, test_packing
+
+#: A mutant that takes longer does not end.
+_SECONDS = 20
+#: Operators that judge a rule that a whole family shares.
+_JUDGES = 4
+_RULES = ("partial", "vjp", "jvp")
+
+_BINARY: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+_COMPARE: dict[type, type] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}  # fmt: skip
+#: Constructors of operators that are taken for one another.
+_CALLS = {
+    "add": "subtract", "subtract": "add", "multiply": "divide", "divide": "multiply",
+    "sin": "cos", "cos": "sin", "sinh": "cosh", "cosh": "sinh", "exp": "expm1", "log": "log1p",
+    "negative": "positive", "square": "abs", "sqrt": "square", "rsqrt": "sqrt",
+    "reciprocal": "square", "maximum": "minimum", "greater": "less", "less": "greater",
+    "equal": "not_equal", "max": "min", "min": "max", "zeros_like": "positive", "tril": "triu",
+    "triu": "tril", "sum": "max", "sigmoid": "tanh",
+}  # fmt: skip
+
+
+_COMMUTE = ("add", "multiply", "maximum", "minimum")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    function: FunctionType
+    line: int
+    what: str
+    code: CodeType
+
+
+def mutants(function: FunctionType) -> Iterator[Mutant]:
+    """Every change of one place in a function."""
+    module = inspect.getmodule(function)
+    assert module is not None
+    path = inspect.getsourcefile(module)
+    assert path is not None
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    first = function.__code__.co_firstlineno
+    name = function.__name__
+    found = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.FunctionDef)
+        and n.name == name
+        and min([n.lineno, *[d.lineno for d in n.decorator_list]]) == first
+    ]
+    for place in [k for n in found for k in _computed(n)]:
+        for what, undo in _changes(place):
+            code = _find(compile(copy.deepcopy(tree), path, "exec"), name, first)
+            undo()
+            if code is not None and code.co_freevars == function.__code__.co_freevars:
+                yield Mutant(function, getattr(place, "lineno", first), what, code)
+
+
+def _computed(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """What runs: annotations do not."""
+    stack: list[ast.AST] = list(function.body)
+    while stack:
+        node = stack.pop()
+        yield node
+        for name, field in ast.iter_fields(node):
+            parts = field if isinstance(field, list) else [field]
+            if name not in ("annotation", "returns"):
+                stack.extend(p for p in parts if isinstance(p, ast.AST))
+
+
+def _find(code: CodeType, name: str, first: int) -> CodeType | None:
+    if code.co_name == name and code.co_firstlineno == first:
+        return code
+    inside = (_find(c, name, first) for c in code.co_consts if isinstance(c, CodeType))
+    return next((c for c in inside if c is not None), None)
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Changes a node in place, says how, and gives what takes it back."""
+
+    def change(field: str, new: object, what: str) -> tuple[str, Callable[[], None]]:
+        old = getattr(node, field)
+        setattr(node, field, new)
+        return what, lambda: setattr(node, field, old)
+
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        other = _BINARY[type(node.op)]
+        yield change("op", other(), f"{type(node.op).__name__} becomes {other.__name__}")
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARE:
+        other = _COMPARE[type(node.ops[0])]
+        what = f"{type(node.ops[0]).__name__} becomes {other.__name__}"
+        yield change("ops", [other(), *node.ops[1:]], what)
+    if isinstance(node, ast.BoolOp):
+        other = ast.Or if isinstance(node.op, ast.And) else ast.And
+        yield change("op", other(), f"becomes {other.__name__}")
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield change("op", ast.UAdd(), "no Not")
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield change("value", node.value + 1, f"{node.value} becomes {node.value + 1}")
+    if isinstance(node, ast.Constant) and type(node.value) is bool:
+        yield change("value", not node.value, f"{node.value} becomes {not node.value}")
+    if isinstance(node, (ast.If, ast.IfExp)):
+        test = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test)
+        yield change("test", test, "the condition negated")
+    called = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    if called and node.value.id == "ops" and node.attr in _CALLS:
+        yield change("attr", _CALLS[node.attr], f"{node.attr} becomes {_CALLS[node.attr]}")
+    plain = isinstance(node, ast.Call) and not any(isinstance(a, ast.Starred) for a in node.args)
+    commutes = plain and isinstance(node.func, ast.Attribute) and node.func.attr in _COMMUTE
+    if plain and len(node.args) == 2 and not node.keywords and not commutes:
+        yield change("args", node.args[::-1], "operands exchanged")
+
+
+def is_killed(mutant: Mutant, tests: Sequence[Callable[[], object]]) -> bool:
+    """Whether a test fails, or does not end, in a process in which the mutant lives."""
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+        signal.alarm(20 * _SECONDS)
+        mutant.function.__code__ = mutant.code
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        for test in tests:
+            # An exception ends the child with another status.
+            test()
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] != 0
+
+
+def rules() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
+    """The rules of derivatives, each with the tests of operators that use it."""
+    users: dict[FunctionType, list[type[Op]]] = {}
+    for operator in OPERATORS:
+        for name in _RULES:
+            rule = getattr(operator, name, None)
+            if isinstance(rule, FunctionType):
+                users.setdefault(rule, []).append(operator)
+    for rule, operators in users.items():
+        tests: list[Callable[[], object]] = []
+        for check in (
+            test_derivatives.test_first_derivatives,
+            test_derivatives.test_second_derivatives,
+        ):
+            tests += [lambda c=check, o=o: c(o) for o in operators[:_JUDGES]]
+        yield rule, tests
+
+
+def planner() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
+    """The functions of the planner of memory, with its tests."""
+    tests = list(_tests(test_arena)) + list(_tests(test_packing))
+    for module in (arena, placement, packing):
+        for function in _functions(module):
+            yield function, tests
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    for value in vars(module).values():
+        if inspect.isfunction(value) and value.__module__ == module.__name__:
+            yield value
+        elif inspect.isclass(value) and value.__module__ == module.__name__:
+            members = (m for m in vars(value).values() if isinstance(m, FunctionType))
+            yield from (m for m in members if m.__code__.co_filename == module.__file__)
+
+
+def _tests(module: ModuleType) -> Iterator[Callable[[], object]]:
+    """The tests that are functions, with their first two parameters' sets each."""
+    for name, test in vars(module).items():
+        if not name.startswith("test_") or not callable(test):
+            continue
+        marks = [m for m in getattr(test, "pytestmark", []) if m.name == "parametrize"]
+        if any(m.name == "slow" for m in getattr(test, "pytestmark", [])):
+            continue
+        if not marks and not inspect.signature(test).parameters:
+            yield test
+        elif len(marks) == 1 and isinstance(marks[0].args[0], str) and "," not in marks[0].args[0]:
+            for value in list(marks[0].args[1])[:2]:
+                yield lambda t=test, v=value: t(v)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("part", choices=["rules", "planner"])
+    parser.add_argument("--every", type=int, default=1, help="every n-th mutant alone")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    killed = total = number = 0
+    for function, tests in rules() if given.part == "rules" else planner():
+        for mutant in mutants(function):
+            number += 1
+            if number % given.every:
+                continue
+            total += 1
+            dead = is_killed(mutant, tests)
+            killed += dead
+            if not dead:
+                file = Path(function.__code__.co_filename).name
+                print(f"{file}:{mutant.line} {function.__qualname__}: {mutant.what}", flush=True)
+            if total % 50 == 0:
+                print(f"{killed} of {total} killed", file=sys.stderr, flush=True)
+    print(f"{killed} of {total} killed, {100 * killed / max(1, total):.1f} %")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
