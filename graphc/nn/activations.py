@@ -49,8 +49,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). Source: Hendrycks and Gimpel, arXiv:1606.08415.
     """
     if approximate:
-        inner = math.sqrt(2 / math.pi) * (x * (1 + 0.044715 * F.square(x)))
-        return 0.5 * x * (1 + F.tanh(inner))
+        return Tensor(activation.gelu_tanh(as_value(x)))
     return 0.5 * x * (1 + F.erf(x * math.sqrt(0.5)))
 
 

@@ -221,6 +221,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "erfc": special("erfc"),
         "floor_divide": same("floor_divide"),
         "gather": lambda op, x, *indices: x[places(op, x, indices)],
+        "gelu_tanh": lambda op, x: jax.nn.gelu(x, approximate=True),
         "iota": lambda op: lax.broadcasted_iota(op.type.dtype.numpy, op.type.shape, op.axis),
         "left_shift": same("left_shift"),
         "lgamma": special("gammaln"),
