@@ -225,6 +225,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "iota": lambda op: lax.broadcasted_iota(op.type.dtype.numpy, op.type.shape, op.axis),
         "left_shift": same("left_shift"),
         "lgamma": special("gammaln"),
+        "log_softmax": lambda op, x: jax.nn.log_softmax(x, op.axes),
         "lu": lu,
         "pad": padded,
         "permute_dims": lambda op, x: jnp.transpose(x, op.axes),
@@ -247,6 +248,7 @@ ORACLES: dict[str, Callable[..., Any]] = (
         "scatter_set": scatter("set"),
         "searchsorted": searched,
         "sigmoid": lambda op, x: jax.nn.sigmoid(x),
+        "softmax": lambda op, x: jax.nn.softmax(x, op.axes),
         "solve": solve,
         "triangular_solve": triangular_solve,
     }
@@ -281,6 +283,7 @@ WITHOUT = {
     "custom_op": "what it computes is the user's: in compiled/test_custom_op.py",
     "fold": "the transpose of windows",
     "max_pool": "values and gradients in test_windows.py",
+    "max_pool_grad": "under max_pool in test_windows.py",
     "random_bits": "checked against Random123's known answers",
     "scan": "in control/test_scan.py",
     "slice": "checked by its definition in test_compositions.py",
