@@ -12,6 +12,7 @@ from graphc.dtypes import TensorType
 from graphc.ir.expr import Expr, const, select
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.onnx_graph import Builder
+from graphc.ir.plain import in_numpy
 from graphc.ir.python import Dialect
 from graphc.ir.spec import Expand
 from graphc.ir.terms import Term
@@ -58,12 +59,9 @@ class GeluTanh(Elementwise):
     name = "gelu_tanh"
     exact = ""
     cost = 17
+    numpy = staticmethod(in_numpy.gelu_tanh)
     _A = 2 * math.sqrt(2 / math.pi)
     _B = 0.044715 * _A
-
-    @staticmethod
-    def numpy(x: np.ndarray) -> np.ndarray:
-        return x / (1 + np.exp(-x * (GeluTanh._A + GeluTanh._B * x * x)))
 
     def spec(self, *types: TensorType) -> Expand:
         return Expand(self.decompose)
@@ -85,10 +83,7 @@ class GeluTanh(Elementwise):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         if not to.is_numpy:
             return to.function("nn.functional.gelu", *operands, approximate="'tanh'")
-        name = to.helper(
-            f"def gelu_tanh(x):\n    return x / (1 + np.exp(-x * ({self._A} + {self._B} * x * x)))"
-        )
-        return Term(f"{name}({operands[0].text})")
+        return to.plain(self.name, *operands)
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
         (x,) = operands

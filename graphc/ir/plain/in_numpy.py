@@ -226,6 +226,11 @@ def random_bits(key, shape):
     return flat.reshape((*key.shape[:-1], *shape))
 
 
+def gelu_tanh(x):
+    """x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), with the digits that 1 + tanh loses."""
+    return x / (1 + np.exp(-1.5957691216057308 * x * (1 + 0.044715 * x * x)))
+
+
 def softmax(x, axes):
     """exp(x) over its sum along some axes."""
     e = np.exp(x - np.max(x, axis=axes, keepdims=True))
