@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,14 @@ HEAD = ("kernel", "calls", "us", "model us", "share", "GFLOP/s", "GB/s", "of lim
 
 @dataclass(frozen=True)
 class Profile:
-    """The kernels of a step in the order in which they ran."""
+    """The kernels of a step in the order in which they ran; `live` is the memory's timeline, the
+    arena's live bytes by class while each kernel runs.
+    """
 
     rows: tuple[KernelTime, ...]
     runs: int
     limits: Limits
+    live: Sequence[Mapping[str, int]]
 
     @property
     def total(self) -> int:
@@ -169,10 +172,16 @@ class Profile:
         return text.getvalue()
 
     def to_chrome_trace(self, path: str | Path) -> None:
-        """Writes the kernels one after another in Chrome's trace format, which Perfetto opens."""
+        """Writes the kernels one after another in Chrome's trace format, which Perfetto opens, with
+        the arena's live bytes as a counter.
+        """
         events: list[dict[str, Any]] = []
         begin = 0
-        for row in self.rows:
+        classes = sorted({kind for step in self.live for kind in step})
+        for row, live in zip(self.rows, self.live, strict=False):
+            held = {kind: live.get(kind, 0) for kind in classes}
+            counter = {"name": "arena bytes", "ph": "C", "pid": 0, "ts": begin / 1e3}
+            events.append({**counter, "args": held})
             events.append(
                 {
                     "name": row.kernel.name,
@@ -205,8 +214,11 @@ def summarize(
     times: Sequence[Sequence[int]],
     limits: Limits,
     predicted: Sequence[float],
+    live: Sequence[Mapping[str, int]],
 ) -> Profile:
-    """A profile from the kernels' times in each run, and what the cost model says of each."""
+    """A profile from the kernels' times in each run, what the cost model says of each, and the
+    memory's timeline.
+    """
     rows = [
         KernelTime(
             kernel,
@@ -219,4 +231,4 @@ def summarize(
             kernels, zip(*times, strict=True), predicted, strict=True
         )
     ]
-    return Profile(tuple(rows), len(times), limits)
+    return Profile(tuple(rows), len(times), limits, live)

@@ -353,7 +353,8 @@ class Compiled(Generic[P, R]):
         times = _kernel_times(lowered, args, runs)
         limits = limits or measure_limits(lowered.threads)
         machine = model(limits, lowered.threads)
-        return summarize(lowered.kernels, times, limits, predicted(lowered.program, machine))
+        model_says = predicted(lowered.program, machine)
+        return summarize(lowered.kernels, times, limits, model_says, lowered.memory.timeline)
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"

@@ -123,11 +123,17 @@ def parameters(graph: Graph) -> int:
 
 def _memory(step: Step, nodes: Nodes) -> dict[str, Any]:
     report = step.memory.to_dict()
+    # The last stage is this one with what is computed again.
+    optimized = step.stages[-2].graph
+
+    def named(node: int, result: int) -> str:
+        return nodes.value_name(optimized.nodes[node].outputs[result])
+
     figures = {name: value for name, value in report.items() if isinstance(value, int)}
     return {
         "figures": figures,
         "classes": list(CLASSES),
         "buffers": buffers(step.program, nodes.value_name),
-        "ledger": report["saved"],
+        "ledger": [row.to_dict() | {"name": named(*row.place)} for row in step.memory.saved],
         "pareto": [list(point) for point in step.pareto],
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from graphc.build.machine import Limits
 from graphc.inspect.page import inert, page
+from graphc.profile import summarize
 from tests.inspect.subjects import HOSTILE, traced
 
 
@@ -90,6 +93,29 @@ def test_buffers_are_those_of_the_plan(lowered: Any, record: Any) -> None:
     assert max(b["offset"] + b["room"] for b in buffers) == lowered.memory.peak_bytes
     for b in buffers:
         assert all(b["first"] <= k < b["last"] for k in b["readers"])
+
+
+def test_the_ledger_calls_values_as_the_picture_of_the_arena_does(record: Any) -> None:
+    memory = record["memory"]
+    shown = {name for b in memory["buffers"] for name in b["name"].split(", ")}
+    ledger = [row["name"] for row in memory["ledger"]]
+    assert ledger and len(set(ledger)) == len(ledger) and set(ledger) <= shown
+    names = {name for row in record["graph"]["nodes"]["name"] for name in row.split(", ")}
+    assert set(ledger) <= names
+
+
+def test_the_trace_holds_kernels_and_live_bytes(lowered: Any, tmp_path: Path) -> None:
+    count = len(lowered.kernels)
+    limits = Limits(1, 50.0, 10.0)
+    times = [[1000] * count]
+    profile = summarize(lowered.kernels, times, limits, [1.0] * count, lowered.memory.timeline)
+    profile.to_chrome_trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    spans = [e for e in events if e["ph"] == "X"]
+    counters = [e for e in events if e["ph"] == "C"]
+    assert [e["name"] for e in spans] == [k.name for k in lowered.kernels]
+    assert [e["ts"] for e in counters] == [e["ts"] for e in spans]
+    assert max(sum(e["args"].values()) for e in counters) == lowered.memory.max_live_bytes
 
 
 def test_flops_are_counted_by_phase(lowered: Any, record: Any) -> None:

@@ -24,7 +24,7 @@ function kernelsView() {
   }
   columns.push({ title: "lines", value: (r) => r.lines.map(lineText).join(), text: (r) => r.lines.slice(0, 3).map(lineText).join(", ") + (r.lines.length > 3 ? ", …" : ""), wide: true });
   const list = table(columns, rows, { pick: (row) => choose(row.k) });
-  const filter = el("div", { className: "crumbs" });
+  const filter = el("div", { className: "crumbs", hidden: true });
   const details = el("div");
   const source = el("div");
   const code = el("div");
@@ -52,6 +52,7 @@ function kernelsView() {
     state.line = [file, line];
     const wanted = new Set(places);
     list.filter((row) => wanted.has(row.k));
+    filter.hidden = false;
     filter.replaceChildren(
       `${count(places.length)} kernels came from `, el("b", {}, lineText([file, line])),
       el("button", { type: "button", onclick: clear }, "show all kernels"));
@@ -63,6 +64,7 @@ function kernelsView() {
   function clear() {
     state.line = null;
     filter.replaceChildren();
+    filter.hidden = true;
     list.filter(null);
     list.mark(rows[state.kernel]);
     show();

@@ -109,6 +109,8 @@ function memoryView() {
       el("div", { className: "soft" }, `at ${count(b.offset)}, while kernels ${b.first} to ${b.last - 1} run`),
       el("div", { className: "soft" }, `from ${b.writers.map(kernelName)[0] ?? ""}` + (b.readers.length ? `, read by ${[...new Set(b.readers.slice(0, 3).map(kernelName))].join(", ")}${b.readers.length > 3 ? ", …" : ""}` : "")),
       b.why ? el("div", {}, `asked for by the derivative of ${b.why}`) : "",
+      ...ledger.filter((row) => b.name.split(", ").includes(row.name)).slice(0, 3).map((row) =>
+        el("div", {}, `not keeping ${row.name} would cost ${scaled(row.recompute_flops, "FLOP")} to make it again`)),
     ];
   }
 
@@ -128,6 +130,11 @@ function memoryView() {
   return section;
 }
 
+/* The first of many words: the rest is in the record. */
+function shortened(words) {
+  return words.length > 3 ? `${words.slice(0, 2).join("; ")} and ${count(words.length - 2)} more` : words.join("; ");
+}
+
 /* The ledger; columns are those that its rows have. */
 function ledgerTable(ledger) {
   if (!ledger.length) return el("p", { className: "soft" }, "Nothing is kept.");
@@ -137,11 +144,12 @@ function ledgerTable(ledger) {
     title: titles[name],
     number: numbers.includes(name),
     wide: !numbers.includes(name) && name !== "kind",
-    value: (row) => (Array.isArray(row[name]) ? row[name].join(", ") : row[name] ?? 0),
+    value: (row) => name === "value" ? row.name : (Array.isArray(row[name]) ? row[name].join(", ") : row[name] ?? 0),
     text: (row) => {
       const cell = row[name];
+      if (name === "value") return `${row.name}  ${cell}`;
       if (numbers.includes(name)) return cell === null ? "" : name === "recompute_flops" ? scaled(cell, "") : bytes(cell);
-      return Array.isArray(cell) ? cell.join(", ") : String(cell);
+      return shortened(Array.isArray(cell) ? cell : String(cell).split("; "));
     },
   }));
   return table(columns, ledger, { order: columns.findIndex((c) => c.title === "bytes"), descending: true }).element;
