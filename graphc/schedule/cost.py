@@ -28,7 +28,6 @@ PACK_TURNED = 0.08
 #: Cycles of a call that folds a row: the lanes at its end wait for one another.
 FOLD = 20.0
 
-
 Sources = tuple[float, float, float]
 """Bytes from the second cache, from the last one, and from memory."""
 
@@ -90,15 +89,15 @@ class Machine:
     #: The part of its cycles in which a core goes forward as the rules count.
     REACHED = 0.95
     #: The part of the memory's flow that one core gets, and that kernels get from all.
-    ALONE = 0.65
-    TOGETHER = 0.85
+    OF_ONE = 0.65
+    OF_ALL = 0.85
 
     def time(self, work: Work, workers: int, sources: Sources) -> float:
         """Nanoseconds of a kernel; what it fetches from caches hides behind what it computes."""
         second, last, far = sources
         fetching = (second / self.SECOND + last / self.LAST) / workers
         waiting = self.CALL + (self.MEETING * (1 + work.meetings) if self.threads > 1 else 0.0)
-        share = self.ALONE if workers < self.threads else self.TOGETHER
+        share = self.OF_ONE if workers < self.threads else self.OF_ALL
         cycles = waiting + max(work.busiest(workers) / self.REACHED, fetching)
         return cycles / self.clock + far / (share * self.memory)
 

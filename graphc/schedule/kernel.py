@@ -146,15 +146,13 @@ class Kernel:
         return min(self.storage.nbytes(root), parts)
 
     def _read_of(self, node: Node, value: Value) -> int:
-        """Elements that are read where they are wanted are no more than there are results."""
-        moved = (
-            math.prod(n for n, s in zip(p.strided.shape, p.strided.strides, strict=True) if s)
-            if (p := self.place(value)) is not None
-            else 0
-        )
+        """Bytes of an operand; of one that is read by position no more than are wanted."""
+        strided = self.storage.places[value].strided
+        steps = zip(strided.shape, strided.strides, strict=True)
+        elements = math.prod(extent for extent, stride in steps if stride)
         if isinstance(self.spec(node), Pointwise):
-            moved = min(moved, node.types[0].size)
-        return moved * value.dtype.itemsize
+            elements = min(elements, node.types[0].size)
+        return elements * value.dtype.itemsize
 
     def place(self, value: Value) -> Place | None:
         return self.storage.places.get(value)
@@ -255,22 +253,18 @@ class PointKernel(Kernel):
 
     def elementwise(self, nodes: Sequence[Node], stores: Sequence[Value], length: int) -> float:
         """Cycles of a loop over `length` elements that computes members and stores some."""
-        wide = max((n.types[0].dtype.itemsize for n in nodes), default=1)
-        dtype = next((n.types[0].dtype for n in nodes if n.types[0].dtype.itemsize == wide), None)
-        if dtype is None:
+        if not nodes:
             return 0.0
-        found = {(r, self.step(n, s)) for n in nodes for r, s, _ in self.accesses(n)}
-        loads = sum(s in (0, 1) for _, s in found)
-        placed = [n for n in nodes if isinstance(self.spec(n), Pointwise)]
-        loads += sum(len(n.inputs) for n in placed)
+        dtype = max((n.types[0].dtype for n in nodes), key=lambda d: d.itemsize)
+        reads = {(root, self.step(n, s)) for n in nodes for root, s, _ in self.accesses(n)}
+        read = [step for _, step in reads]
+        places = [(v.node, self.storage.places[v].strided) for v in stores]
+        written = [self.step(n, self.strides(n, strided)) for n, strided in places]
+        positional = sum(len(n.inputs) for n in nodes if isinstance(self.spec(n), Pointwise))
+        together = positional + sum(step in (0, 1) for step in read)
+        alone = sum(step not in (0, 1) for step in (*read, *written))
         operations = sum(cost_of(self.spec(n)) for n in nodes)
-        steps = [
-            self.step(v.node, self.strides(v.node, self.storage.places[v].strided)) for v in stores
-        ]
-        alone = (
-            len(found) - sum(s in (0, 1) for _, s in found) + sum(s not in (0, 1) for s in steps)
-        )
-        return loop(self.isa, dtype, length, operations, loads, len(stores), alone)
+        return loop(self.isa, dtype, length, operations, together, len(stores), alone)
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         # One argument of the C function stands for both, so they have one type.
