@@ -135,24 +135,25 @@ class Kernel:
 
     def touched(self, root: Value) -> int:
         """Bytes of an array that it goes over: all that it writes, the parts that it reads."""
-        if root in self.writes:
-            return self.storage.nbytes(root)
-        parts = sum(
-            self._read_of(n, v)
-            for n in self.computed
-            for v in n.inputs
-            if (p := self.place(v)) is not None and p.root is root
-        )
-        return min(self.storage.nbytes(root), parts)
+        size = self.storage.nbytes(root)
+        return size if root in self.writes else min(size, self._parts.get(root, size))
 
-    def _read_of(self, node: Node, value: Value) -> int:
-        """Bytes of an operand; of one that is read by position no more than are wanted."""
-        strided = self.storage.places[value].strided
-        steps = zip(strided.shape, strided.strides, strict=True)
-        elements = math.prod(extent for extent, stride in steps if stride)
-        if isinstance(self.spec(node), Pointwise):
-            elements = min(elements, node.types[0].size)
-        return elements * value.dtype.itemsize
+    @cached_property
+    def _parts(self) -> dict[Value, int]:
+        """Bytes of what is read of each array; by position no more than results need."""
+        parts: dict[Value, int] = {}
+        for node in self.computed:
+            for value in node.inputs:
+                place = self.place(value)
+                if place is None:
+                    continue
+                steps = zip(place.strided.shape, place.strided.strides, strict=True)
+                elements = math.prod(extent for extent, stride in steps if stride)
+                if isinstance(self.spec(node), Pointwise):
+                    elements = min(elements, node.types[0].size)
+                size = elements * value.dtype.itemsize
+                parts[place.root] = parts.get(place.root, 0) + size
+        return parts
 
     def place(self, value: Value) -> Place | None:
         return self.storage.places.get(value)
