@@ -41,8 +41,9 @@ def sources_of(program: Program, machine: Machine) -> list[Sources]:
                 moved = kernel.touched(root)
                 if not moved:
                     continue
-                at = start[program.buffers[root]]
-                pages = touched[at // _PAGE : (at + root.type.nbytes - 1) // _PAGE + 1]
+                buffer = program.buffers[root]
+                at = start[buffer]
+                pages = touched[at // _PAGE : (at + buffer.nbytes - 1) // _PAGE + 1]
                 since = clock - pages
                 in_second = np.count_nonzero(since <= second)
                 in_last = np.count_nonzero(since <= machine.last_cache) - in_second
