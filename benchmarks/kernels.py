@@ -23,6 +23,9 @@ from graphc.build.machine import limits, meeting
 
 Shape = tuple[int, ...]
 
+#: Calls that are timed together.
+SAMPLE = 20
+
 
 @dataclass(frozen=True)
 class Case:
@@ -180,8 +183,9 @@ def calls(seconds: float) -> None:
         compiled(state, xs[0], one)
         compiled(state, xs[1], one)
 
-    def thousand(call: Callable[[], object]) -> Callable[[], object]:
-        return lambda: [call() for _ in range(1000)]
+    def some(call: Callable[[], object]) -> Callable[[], object]:
+        """So few at a time that the least is one without interruption."""
+        return lambda: [call() for _ in range(SAMPLE)]
 
     steps: list[Callable[[], object]] = [
         partial(frame.library.lib.graphc_step, *place),
@@ -189,10 +193,10 @@ def calls(seconds: float) -> None:
         partial(compiled, state, one, one),
         changing,
     ]
-    c, of_bound, same, both = best(list(map(thousand, steps)), seconds)
+    c, of_bound, same, both = best(list(map(some, steps)), seconds)
     names = "the C itself", "bound", "called", "called, one array changed"
     for name, time in zip(names, (c, of_bound - c, same - c, both / 2 - c), strict=True):
-        print(f"  {name:<30}{time * 1e3:>10.2f} µs")
+        print(f"  {name:<30}{time / SAMPLE * 1e6:>10.2f} µs")
 
 
 def barrier() -> None:
