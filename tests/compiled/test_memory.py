@@ -31,6 +31,16 @@ def mlp_step(optimizer):
     return step, state, normal(16, 20), rng.integers(0, 7, 16).astype(np.int32)
 
 
+def test_an_arena_that_is_not_as_planned_is_found():
+    """Every step that a test calls is measured at its first call."""
+    x = normal(40, 50)
+    step = gx.compile(lambda x: gx.sin(x @ x.mT) @ x, x)
+    program = step.lowered.program
+    object.__setattr__(program.plan, "peak", program.plan.peak - 64)
+    with pytest.raises(AssertionError, match="beside its arena"):
+        step(x)
+
+
 def copies(tree):
     return gx.tree.map(np.array, tree)
 
