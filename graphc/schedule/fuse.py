@@ -165,12 +165,17 @@ class _Fusion:
 
     def _candidates(self, node: Node, group: Group | None) -> list[Group]:
         """The groups that a node may join, best first. One that reads only memory is as well off
-        in any group at hand that goes over the same elements.
+        in any group at hand that goes over the same elements; one that reads a part of what others
+        read other parts of (the gates of a recurrent layer), in theirs.
         """
         latest = self._latest(node)
         found = [g for g in (group, latest, self._recent(node)) if g is not None]
-        if latest is None and node.types[0].size >= LARGE:
-            found += reversed(self.groups[-RECENT:])
+        at_hand = list(reversed(self.groups[-RECENT:]))
+        if latest is None:
+            found += at_hand if node.types[0].size >= LARGE else []
+        else:
+            parts = {r for r in self._made(node) if r.type.size > node.types[0].size}
+            found += [g for g in at_hand if g.order > latest.order and parts & g.arrays]
         return found
 
     def _made(self, node: Node) -> list[Value]:
