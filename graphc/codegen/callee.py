@@ -20,6 +20,10 @@ class Callee:
     arguments: Arguments
     scope: str = ""
 
+    def call(self, at: Places, thread: str) -> Do:
+        passed = [_address(a.buffer, a.param.dtype.c, at, self.scope) for a in self.arguments.list]
+        return Do(self.name, (*passed, thread))
+
 
 #: C for the addresses of a body's inputs and outputs.
 Places = Mapping[tuple[Memory, int], str]
@@ -29,9 +33,7 @@ def run(
     program: Program, calls: Sequence[Callee], at: Places, thread: str, shared: bool
 ) -> Iterator[Stmt]:
     """The calls of a program's kernels, then its copies; `shared`: several threads run it."""
-    for c in calls:
-        passed = [_address(a.buffer, a.param.dtype.c, at, c.scope) for a in c.arguments.list]
-        yield Do(c.name, (*passed, thread))
+    yield from (c.call(at, thread) for c in calls)
     for move in program.copies:
         target, source = (_address(b, "uint8_t", at) for b in (move.target, move.source))
         copy = Do("memcpy", (target, source, index(move.target.nbytes)))

@@ -8,15 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.schedule.program import Buffer, Memory, Program
+from graphc.schedule.share import RowShare
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one step of a program touches; `meets`: all threads meet inside of it."""
+    """What one step of a program touches; `meets`: all threads meet inside of it. Of what is not
+    `astray` a thread touches the part that belongs to the rows of its `share`.
+    """
 
     reads: Sequence[Buffer]
     writes: Sequence[Buffer]
     meets: bool = False
+    share: RowShare | None = None
+    astray: frozenset[Buffer] = frozenset()
+
+    def touched(self, buffer: Buffer) -> _Touched:
+        return _Touched(*_extent(buffer), None if buffer in self.astray else self.share)
 
 
 def accesses(program: Program) -> list[Access]:
@@ -28,7 +36,10 @@ def accesses(program: Program) -> list[Access]:
         if work is not None:
             writes.append(work)
         reads = [program.buffers[v] for v in kernel.reads]
-        found.append(Access(reads, writes, kernel.synchronizes))
+        astray = {program.buffers[v] for v in kernel.strays()} if kernel.share else set()
+        astray |= {work} if work is not None else set()
+        share = kernel.share
+        found.append(Access(reads, writes, kernel.synchronizes, share, frozenset(astray)))
     return [*found, *[Access([c.source], [c.target]) for c in program.copies]]
 
 
@@ -42,13 +53,13 @@ def barriers(steps: Sequence[Access], again: bool = False) -> list[bool]:
     while rounds == 0 or (again and (changed or rounds == 1)):
         changed = False
         for k, step in enumerate(steps):
-            if not waits[k] and hazards.conflict(step.reads, step.writes):
+            if not waits[k] and hazards.conflict(step):
                 waits[k] = changed = True
             if waits[k]:
                 hazards.clear()
             if step.meets:
                 hazards.clear()
-            hazards.add(step.reads, step.writes)
+            hazards.add(step)
         rounds += 1
     return waits
 
@@ -62,24 +73,40 @@ class _Hazards:
         self.clear()
 
     def clear(self) -> None:
-        self.read: list[tuple[object, int, int]] = []
-        self.written: list[tuple[object, int, int]] = []
+        self.read: list[_Touched] = []
+        self.written: list[_Touched] = []
 
-    def add(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> None:
-        self.read.extend(map(_extent, reads))
-        self.written.extend(map(_extent, writes))
+    def add(self, step: Access) -> None:
+        self.read.extend(map(step.touched, step.reads))
+        self.written.extend(map(step.touched, step.writes))
 
-    def conflict(self, reads: Sequence[Buffer], writes: Sequence[Buffer]) -> bool:
-        return any(_overlap(_extent(b), other) for b in reads for other in self.written) or any(
-            _overlap(_extent(b), other) for b in writes for other in (*self.written, *self.read)
+    def conflict(self, step: Access) -> bool:
+        return any(
+            step.touched(b).crosses(other) for b in step.reads for other in self.written
+        ) or any(
+            step.touched(b).crosses(other)
+            for b in step.writes
+            for other in (*self.written, *self.read)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """A stretch of memory; with a `share` each thread touches the part that belongs to its rows."""
+
+    memory: object
+    begin: int
+    end: int
+    share: RowShare | None
+
+    def crosses(self, other: _Touched) -> bool:
+        """Whether two threads may touch the same byte."""
+        if self.memory != other.memory or self.begin >= other.end or other.begin >= self.end:
+            return False
+        return self.share is None or self != other
 
 
 def _extent(buffer: Buffer) -> tuple[object, int, int]:
     if buffer.memory in (Memory.ARENA, Memory.WORKSPACE):
         return ("arena", buffer.offset, buffer.offset + buffer.nbytes)
     return ((buffer.memory, buffer.index), 0, buffer.nbytes)
-
-
-def _overlap(a: tuple[object, int, int], b: tuple[object, int, int]) -> bool:
-    return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]

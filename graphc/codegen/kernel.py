@@ -13,6 +13,7 @@ from graphc.ir.graph import Node, Value
 from graphc.ir.loops import Array, For, Let, Param, Pointer, Share, Stmt, Store
 from graphc.ir.spec import Reduce, Scalar
 from graphc.schedule.kernel import Kernel, PointKernel, grain
+from graphc.schedule.product import Panels
 from graphc.schedule.program import Buffer
 
 
@@ -29,7 +30,13 @@ class Arguments:
     written is one argument, so arguments never alias and are all `restrict`.
     """
 
-    def __init__(self, kernel: Kernel, buffers: Mapping[Value, Buffer], workspace: Buffer | None):
+    def __init__(
+        self,
+        kernel: Kernel,
+        buffers: Mapping[Value, Buffer],
+        workspace: Buffer | None,
+        panels: Buffer | None = None,
+    ):
         self.list: list[Argument] = []
         self.names: dict[Value, str] = {}
         self.mutable: set[Value] = set()
@@ -50,6 +57,10 @@ class Arguments:
             if buffer in written and value in kernel.reads:
                 self.mutable.add(value)
         self.list.sort(key=lambda a: (a.param.name[0], int(a.param.name[1:])))
+        if panels is not None:
+            dtype = kernel.nodes[0].types[0].dtype
+            readonly = not isinstance(kernel, Panels)
+            self.list.append(Argument(Param("panels", dtype, readonly=readonly), panels))
         if workspace is not None:
             self.list.append(Argument(Param("work", uint8, readonly=False), workspace))
 
@@ -89,10 +100,7 @@ def shared_loop(
     share = names.fresh("part")
     inner: list[Stmt] = []
     number = Var(INDEX, names.fresh(counter if len(axes) == 1 else "n"))
-    units = grain(cost_per_unit)
-    if isinstance(points.kernel, PointKernel) and total:
-        units = points.kernel.in_whole_bytes(units, points.kernel.group.size // total)
-    body.append(Share(share, index(total), units))
+    body.append(shared_part(points.kernel, share, total, cost_per_unit))
     body.append(For(number, Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end"), inner))
     points.enter(inner, [number])
     if len(axes) == 1:
@@ -109,6 +117,16 @@ def shared_loop(
         inner.append(Let(var, at))
         points.axes.append(Axis(first, last, var))
     return inner
+
+
+def shared_part(kernel: Kernel, name: str, total: int, cost_per_unit: int) -> Share:
+    """The thread's part of some units of work, as many for each of the rows that it shares."""
+    if kernel.share is not None:
+        return Share(name, index(total), kernel.share.grain * (total // kernel.share.rows))
+    units = grain(cost_per_unit)
+    if isinstance(kernel, PointKernel) and total:
+        units = kernel.in_whole_bytes(units, kernel.group.size // total)
+    return Share(name, index(total), units)
 
 
 def plain_loop(

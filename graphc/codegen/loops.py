@@ -57,6 +57,9 @@ class _Generator:
         kernel, points = self.kernel, self.points
         runs = merged_axes(kernel, 0, len(kernel.dims), self.positional)
         step = self.plan.passes[0]
+        if kernel.share is not None:
+            self._shared_rows(kernel.row_axes(kernel.share.rows), step)
+            return
         if len(runs) == 1:
             inner = shared_loop(points, self.body, runs, self.cost, self.names)
             self._points(step)
@@ -72,6 +75,20 @@ class _Generator:
         self._points(step)
         points.leave()
         points.leave()
+
+    def _shared_rows(self, axes: int | None, step: Pass) -> None:
+        """A loop over the thread's rows, and inside it the rest."""
+        kernel, points = self.kernel, self.points
+        assert axes is not None
+        runs = merged_axes(kernel, 0, axes, self.positional)
+        inner = shared_loop(points, self.body, runs, self.cost, self.names)
+        within = merged_axes(kernel, axes, len(kernel.dims), self.positional)
+        for run in within:
+            inner = plain_loop(points, inner, *run, self.names, "i")
+            points.enter(inner, [points.axes[-1].position])  # type: ignore[list-item]
+        self._points(step)
+        for _ in range(len(within) + 1):
+            points.leave()
 
     def _rows(self) -> None:
         kernel, points = self.kernel, self.points

@@ -8,7 +8,8 @@ from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, compare, index, logical, select
 from graphc.ir.graph import Value
 from graphc.ir.loops import Array, Do, For, If, Let, Pointer, Share, Stmt
-from graphc.schedule.product import Product
+from graphc.schedule.product import Panels, Product
+from graphc.schedule.share import RowShare
 from graphc.schedule.tiles import CHAIN
 
 
@@ -22,6 +23,29 @@ def tile_function(kernel: Product) -> tuple[str, str]:
     suffix = kernel.product.types[0].dtype.suffix
     name = f"gx_tile_{suffix}_{tiling.rows}x{tiling.columns}"
     return name, f"GX_TILE_{suffix.upper()}({name}, {tiling.rows}, {tiling.columns})"
+
+
+def panels_body(kernel: Panels, arguments: Arguments) -> list[Stmt]:
+    """All panels of the right operand, shared between threads."""
+    product = kernel.of
+    _, _, n, k = product.shape
+    columns = product.tiling.columns
+    place = product.storage.places[product.product.inputs[1]]
+    down, across = place.strided.strides[-2:]
+    at = Var(INDEX, "i")
+    source = address(arguments.names[place.root], at * (columns * across) + place.strided.offset)
+    width: Expr = index(columns)
+    if n % columns:
+        width = call("gx_smaller", INDEX, index(n) - at * columns, width)
+    extents = (width, index(k), source, index(across), index(down), index(columns))
+    pack = Do(_pack_function(product), (*extents, address("panels", at * (columns * k))))
+    part = Share("part", index(kernel.count), 1)
+    return [part, For(at, Var(INDEX, "part.begin"), Var(INDEX, "part.end"), [pack])]
+
+
+def _pack_function(kernel: Product) -> str:
+    suffix = kernel.product.types[0].dtype.suffix
+    return "gx_pack_" + ("u8" if suffix == "bool" else suffix)
 
 
 class _Generator:
@@ -68,7 +92,7 @@ class _Generator:
             self.body.append(workspace_pointer("sums", self.dtype, left, own))
         else:
             self.body.append(Array("tile", self.dtype, self.tiling.rows * self.tiling.columns))
-        if self.tiling.packs:
+        if self.kernel.panel_bytes:
             offset = left + kernel.sums_bytes
             self.body.append(workspace_pointer("panel", self.dtype, offset, own))
 
@@ -85,6 +109,8 @@ class _Generator:
         """The loop over the thread's units; sets the product, the column and the rows of one."""
         kernel, t = self.kernel, self.tiling
         share = self.names.fresh("part")
+        if kernel.share is not None:
+            return self._row_loop(kernel.share, share)
         unit = Var(INDEX, self.names.fresh("unit"))
         body: list[Stmt] = []
         self.body.append(Share(share, index(kernel.units), kernel.grain))
@@ -115,6 +141,18 @@ class _Generator:
             self.row_end = self._let(body, "end", call("gx_smaller", INDEX, last, limit))
         return body
 
+    def _row_loop(self, rows: RowShare, share: str) -> list[Stmt]:
+        """The loop over panels, for the rows of the thread."""
+        column = Var(INDEX, self.names.fresh("j"))
+        body: list[Stmt] = []
+        self.body.append(Share(share, index(rows.rows), rows.grain))
+        self.body.append(For(column, index(0), index(self.n), body, self.tiling.columns))
+        self.points.enter(body, [column])
+        self.unit = index(0)
+        self.column = self.group = column
+        self.row, self.row_end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
+        return body
+
     def _extent(self, body: list[Stmt], name: str, at: Expr, whole: int, size: int) -> Expr:
         """How much of a tile lies inside an axis."""
         if whole % size == 0:
@@ -142,19 +180,15 @@ class _Generator:
             rest *= extent
         return self.points.arrays[place.root], row, column, offset
 
-    @property
-    def _pack_function(self) -> str:
-        return "gx_pack_" + ("u8" if self.dtype.suffix == "bool" else self.dtype.suffix)
-
     def _pack(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
         """The panel of the right operand."""
-        if not self.tiling.packs:
+        if not self.tiling.packs or self.kernel.is_prepared:
             return
         array, down, across, offset = self._operand(self.right)
         source = address(array, offset + k0 * down + self.column * across)
         width = index(self.tiling.columns)
         extents = (self.columns, size, source, index(across), index(down), width, "panel")
-        pack = Do(self._pack_function, extents)
+        pack = Do(_pack_function(self.kernel), extents)
         body.append(pack if self._panel_is_new is None else If(self._panel_is_new, [pack]))
 
     def _pack_left(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
@@ -162,7 +196,7 @@ class _Generator:
         array, down, across, offset = self._operand(self.left)
         source = address(array, offset + self.row * down + k0 * across)
         extents = (self.row_end - self.row, size, source, index(down), index(across))
-        body.append(Do(self._pack_function, (*extents, index(self.tiling.rows), "left")))
+        body.append(Do(_pack_function(self.kernel), (*extents, index(self.tiling.rows), "left")))
 
     def _panel_loop(self, body: list[Stmt]) -> list[Stmt]:
         """The panels of a group."""
@@ -226,8 +260,11 @@ class _Generator:
 
     def _right(self, k0: Expr) -> tuple[str, Expr]:
         """The panel as the tile reads it: address, and step from term to term."""
+        columns = self.tiling.columns
+        if self.kernel.is_prepared:
+            return address("panels", self.column * self.k + k0 * columns), index(columns)
         if self.tiling.packs:
-            return "panel", index(self.tiling.columns)
+            return "panel", index(columns)
         array, down, _, offset = self._operand(self.right)
         return address(array, offset + k0 * down + self.first_column), index(down)
 

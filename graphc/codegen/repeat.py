@@ -17,13 +17,18 @@ from graphc.schedule.repeat import Repeat
 
 
 def repeat_body(
-    kernel: Repeat, arguments: Arguments, calls: Sequence[Sequence[Callee]], threads: int
+    kernel: Repeat,
+    arguments: Arguments,
+    calls: Sequence[Sequence[Callee]],
+    before: Sequence[Callee],
+    threads: int,
 ) -> list[Stmt]:
     """The statements of a loop in a program that some threads run; `calls` are the kernels of each
-    of its own programs. A body without work for two threads is left to one of them.
+    of its own programs, `before` those that run once before the first step. A body without work for
+    two threads is left to one of them.
     """
     alone = threads > 1 and kernel.workers(threads) == 1
-    body = _Generator(kernel, arguments, calls, "gx_alone()" if alone else "t").build()
+    body = _Generator(kernel, arguments, calls, before, "gx_alone()" if alone else "t").build()
     return [Only(body)] if alone else body
 
 
@@ -35,6 +40,7 @@ class _Generator:
         kernel: Repeat,
         arguments: Arguments,
         calls: Sequence[Sequence[Callee]],
+        before: Sequence[Callee],
         thread: str,
     ):
         self.kernel = kernel
@@ -42,10 +48,13 @@ class _Generator:
         self.names = arguments.names
         self.fresh = Names()
         self.calls = calls
+        self.before = before
         self.thread = thread
         self.shared = any(p.threads > 1 for p in kernel.programs)
         #: The addresses of the body's inputs and outputs in a step.
-        self.at: dict[tuple[Memory, int], str] = {}
+        self.at: dict[tuple[Memory, int], str] = {
+            (Memory.INPUT, k): self.names[kernel.operand(k).root] for k in range(self.loop.consts)
+        }
 
     def build(self) -> list[Stmt]:
         body: list[Stmt] = []
@@ -55,7 +64,10 @@ class _Generator:
         if self.loop.condition is not None:
             first += self._nothing(index(0))
         if first:
-            body += [Only(first), Barrier()] if self.shared else first
+            body += [Only(first)] if self.shared else first
+        body += [c.call(self.at, self.thread) for c in self.before]
+        if self.shared and (first or self.before):
+            body.append(Barrier())
         steps: Expr = index(self.loop.length)
         if self.loop.counted:
             steps = self._steps(body)
@@ -125,9 +137,7 @@ class _Generator:
         for k, value in enumerate(loop.body.inputs):
             place = kernel.operand(k)
             name = self.names[place.root]
-            if k < loop.consts:
-                self.at[Memory.INPUT, k] = name
-            elif k >= loop.consts + loop.carries:
+            if k >= loop.consts + loop.carries:
                 part = self.fresh.fresh("slice")
                 offset = at * place.strided.strides[0] + place.strided.offset
                 yield Pointer(part, value.dtype, name, offset, readonly=True)

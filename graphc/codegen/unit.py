@@ -16,7 +16,7 @@ from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.preamble import preamble
-from graphc.codegen.product import product_body, tile_function
+from graphc.codegen.product import panels_body, product_body, tile_function
 from graphc.codegen.repeat import repeat_body
 from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
@@ -33,7 +33,7 @@ from graphc.schedule.columns import Columns
 from graphc.schedule.convolution import Correlation, WeightGradient
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
-from graphc.schedule.product import Product
+from graphc.schedule.product import Panels, Product
 from graphc.schedule.program import Program
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
@@ -42,6 +42,7 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,
     Columns: columns_body,
     Product: product_body,
+    Panels: panels_body,
     Attention: attention_body,
     Correlation: correlation_body,
     WeightGradient: weight_gradient_body,
@@ -141,7 +142,8 @@ def _kernel(
     kernel: Kernel, program: Program, threads: int, functions: Functions, unit: Unit, scope: str
 ) -> KernelText:
     """A kernel of a program that some threads run, and what it calls."""
-    arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel))
+    panels = program.panels_of(kernel)
+    arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel), panels)
     inner: list[KernelText] = []
     if isinstance(kernel, (Repeat, Choose)):
         # What one thread runs alone calls kernels that know of no other.
@@ -150,10 +152,12 @@ def _kernel(
             [_kernel(k, own, inside, functions, unit, scope) for k in own.kernels]
             for own in kernel.programs
         ]
+        own = kernel.programs[0]
+        texts.append([_kernel(k, own, inside, functions, unit, scope) for k in own.panels])
         inner = [k for part in texts for k in part]
-        calls = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
+        *calls, before = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
         if isinstance(kernel, Repeat):
-            body = repeat_body(kernel, arguments, calls, threads)
+            body = repeat_body(kernel, arguments, calls, before, threads)
         else:
             body = choose_body(kernel, arguments, calls, threads)
     else:
@@ -185,6 +189,7 @@ def _suffix(kernel: Kernel) -> str:
     """The kernel's most telling operators, for its name."""
     names = list(dict.fromkeys(n.op.name for n in kernel.nodes))
     head = names[:1] + [n for n in names[-2:] if n not in names[:1]]
+    head += [kernel.label] if kernel.label else []
     return re.sub(r"\W", "_", "_".join(head))
 
 

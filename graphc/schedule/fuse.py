@@ -64,14 +64,15 @@ _KINDS = {
 _CLOSED = (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT, Kind.CHOOSE)
 
 
-def fuse(graph: Graph, storage: Storage, order: Sequence[Node]) -> list[Group]:
+def fuse(graph: Graph, storage: Storage, order: Sequence[Node], large: int = LARGE) -> list[Group]:
     """The groups of a graph's computed nodes, which come in `order`, in schedule order."""
-    return _Fusion(storage, phases(graph)).run(order)
+    return _Fusion(storage, phases(graph), large).run(order)
 
 
 class _Fusion:
-    def __init__(self, storage: Storage, phase: Mapping[Node, Phase]):
+    def __init__(self, storage: Storage, phase: Mapping[Node, Phase], large: int):
         self.storage = storage
+        self.large = large
         self.phase = phase
         self.groups: list[Group] = []
         self.of: dict[Node, Group] = {}
@@ -172,7 +173,7 @@ class _Fusion:
         found = [g for g in (group, latest, self._recent(node)) if g is not None]
         at_hand = list(reversed(self.groups[-RECENT:]))
         if latest is None:
-            found += at_hand if node.types[0].size >= LARGE else []
+            found += at_hand if node.types[0].size >= self.large else []
         else:
             parts = {r for r in self._made(node) if r.type.size > node.types[0].size}
             found += [g for g in at_hand if g.order > latest.order and parts & g.arrays]

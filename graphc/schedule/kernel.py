@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
@@ -15,12 +15,13 @@ from graphc.ir.spec import Nest, Pointwise, Reduce, Scalar, Spec, Strided
 from graphc.schedule.cost import Machine, Sources, Work, loop
 from graphc.schedule.encoding import Bits
 from graphc.schedule.group import Group, Level
+from graphc.schedule.share import RowShare, leading, reads_own_rows, stays_in_row
 from graphc.schedule.storage import Place, Role, Storage
 
 if TYPE_CHECKING:
     from graphc.schedule.program import Program
 
-Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided]], Program]"
+Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided], Collection[Value]], Program]"
 
 Choices: TypeAlias = "Mapping[tuple[str, ...], int]"
 """By a kernel's identity and candidates, the number of the one that was measured to be fastest."""
@@ -29,6 +30,8 @@ Choices: TypeAlias = "Mapping[tuple[str, ...], int]"
 MODEL: Choices = MappingProxyType({})
 #: Simple operations that are worth another thread.
 GRAIN = 1 << 14
+#: Floating-point operations of products that take as long as a simple operation.
+OPERATION_FLOPS = 32
 
 
 def grain(cost: int) -> int:
@@ -49,11 +52,14 @@ class Workspace:
 
 class Kernel:
     """A group in its place. `reads`: the roots that it loads; `writes`: the values it stores.
-    `programs`: those that it runs, where its operator owns graphs.
+    `programs`: those that it runs, where its operator owns graphs. `share`: the rows that it shares
+    as its neighbours do.
     """
 
     #: All results are written, wanted or not.
     writes_all: ClassVar[bool] = False
+    #: What ends the names of its functions, besides operators.
+    label: ClassVar[str] = ""
 
     def __init__(self, group: Group, storage: Storage, isa: str, choices: Choices = MODEL):
         self.group = group
@@ -63,10 +69,12 @@ class Kernel:
         self.reads: list[Value] = []
         self.writes: list[Value] = []
         self.programs: list[Program] = []
+        self.share: RowShare | None = None
 
     def plan(self, planned: Planner) -> None:
-        """Plans the programs of the kernel: `planned(graph, places)` is the program of a graph
-        whose inputs lie as given, everything else being row-major.
+        """Plans the programs of the kernel: `planned(graph, places, steady)` is the program of a
+        graph whose inputs lie as given, everything else being row-major; `steady` are inputs that
+        stay as they are while it runs again and again.
         """
 
     @property
@@ -122,7 +130,27 @@ class Kernel:
 
     def nanoseconds(self, machine: Machine, sources: Sources) -> float:
         """How long it takes, its arrays coming from these caches and from memory."""
-        return machine.time(self.work, self.workers(machine.threads), sources)
+        # Where rows are shared, nobody waits before the next kernel.
+        work = self.work if self.share is None else replace(self.work, meetings=-1)
+        return machine.time(work, self.workers(machine.threads), sources)
+
+    @property
+    def effort(self) -> int:
+        """Its work in simple operations, before it is known how that is cut."""
+        return self.flops // OPERATION_FLOPS
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows that it would be cut into; 0 if it cannot be."""
+        return 0
+
+    def takes_rows(self, rows: int) -> bool:
+        """Whether it can compute any of so many rows alone."""
+        return False
+
+    def strays(self) -> set[Value]:
+        """What it touches, for some row of its share, not in the like part of its memory alone."""
+        return {*self.reads, *self.writes}
 
     @property
     def flops(self) -> int:
@@ -222,6 +250,43 @@ class PointKernel(Kernel):
             rows *= self.dims[axis]
             axis += 1
         return axis
+
+    def row_axes(self, rows: int) -> int | None:
+        """How many of the axes make up so many rows, none of which is folded with another."""
+        if self.group.row is None:
+            return leading(self.dims, rows)
+        return self.row_axis if rows == self.group.rows else None
+
+    def strays(self) -> set[Value]:
+        rows = self.share.rows if self.share is not None else 0
+        found = {
+            v
+            for v in self.writes
+            if not stays_in_row(self.storage.places[v].strided, rows, v.type.size)
+        }
+        for node in self.nodes:
+            for k, value in enumerate(node.inputs):
+                place = self.place(value)
+                if place is None or place.root.node in self.group.level:
+                    continue
+                lies = self.rows_first(node, k, place.strided)
+                if lies is None or not stays_in_row(lies, rows, place.root.type.size):
+                    found.add(place.root)
+        return found
+
+    def rows_first(self, node: Node, operand: int, strided: Strided) -> Strided | None:
+        """How a member reads an operand that lies so: leading axes are those of its own result.
+        None where it reads it elsewhere.
+        """
+        spec = self.spec(node)
+        if isinstance(spec, Reduce):
+            return reduction_axes(spec, strided)
+        if isinstance(spec, Pointwise):
+            axes = leading(node.types[0].shape, self.share.rows) if self.share else None
+            dtypes = [v.dtype for v in node.inputs]
+            own = axes is not None and reads_own_rows(spec, node.types[0].shape, dtypes, axes)
+            return strided if own else None
+        return strided
 
     def is_full(self, node: Node) -> bool:
         return self.group.level[node] is Level.FULL

@@ -34,9 +34,22 @@ class Loops(PointKernel):
         """Rows that one thread takes at least."""
         return grain(max(1, self.group.cost) * max(1, self.group.row or 1))
 
+    @property
+    def effort(self) -> int:
+        return self.group.size * max(1, self.group.cost)
+
+    @property
+    def row_count(self) -> int:
+        return self.group.shape[0] if self.group.row is None and self.group.shape else 0
+
+    def takes_rows(self, rows: int) -> bool:
+        return not self.is_split and self.row_axes(rows) is not None
+
     def workers(self, threads: int) -> int:
         if self.is_split:
             return threads
+        if self.share is not None:
+            return self.share.workers(threads)
         units = self.group.size if self.group.row is None else self.group.rows
         share = self.in_whole_bytes(self.row_grain, self.group.size // max(1, units))
         return min(threads, max(1, -(-units // share)))
@@ -48,7 +61,8 @@ class Loops(PointKernel):
         if group.row is None:
             step = plan.passes[0]
             cycles = self.elementwise(step.points, step.stores, group.size)
-            return Work(cycles, -(-group.size // self.row_grain))
+            units = -(-group.size // self.row_grain) if not self.share else self.share.grains
+            return Work(cycles, units)
         rows, length = group.rows, plan.row_length
         if self.is_split:
             rows, length = rows * plan.chunks, plan.chunk

@@ -9,14 +9,25 @@ from functools import cached_property
 
 from graphc.dtypes import DType
 from graphc.ir.graph import Node, Value
-from graphc.ir.spec import Scalar
+from graphc.ir.spec import Scalar, Strided
 from graphc.schedule.cost import PACK, PACK_TURNED, Work
 from graphc.schedule.encoding import ROWS, Bits
-from graphc.schedule.kernel import PointKernel, Workspace, one_stride
-from graphc.schedule.tiles import Tiling, choose_tiling, round_up, tile_cycles, tilings
+from graphc.schedule.kernel import Kernel, PointKernel, Workspace, one_stride
+from graphc.schedule.tiles import (
+    CHAIN,
+    Tiling,
+    choose_tiling,
+    round_up,
+    row_tiling,
+    tile_cycles,
+    tilings,
+    vector_bytes,
+)
 
 #: Multiply-adds that are worth another thread.
 PRODUCT_GRAIN = 1 << 18
+#: Bytes of the largest right operand that a loop keeps a packed copy of.
+PREPARED_BYTES = 1 << 24
 
 
 class Product(PointKernel):
@@ -39,18 +50,57 @@ class Product(PointKernel):
 
     @cached_property
     def tiling(self) -> Tiling:
+        if self.share is not None:
+            dtype = self.product.types[0].dtype
+            return row_tiling(self.isa, dtype, self.shape, self.share.grain, self.is_prepared)
         tiling = self.chosen if self.choices else choose_tiling(*self._cut)
         block = math.lcm(tiling.rows, self.in_whole_bytes(1, self.shape[2]))
         return replace(tiling, block=round_up(tiling.block, block))
 
     @property
     def candidates(self) -> Sequence[Tiling]:
-        return tilings(*self._cut)
+        return tilings(*self._cut) if self.share is None else ()
 
     @property
     def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], bool, bool]:
         left, right = (self.storage.places[v].strided.strides[-1] for v in self.product.inputs)
-        return self.isa, self.product.types[0].dtype, self.shape, left != 1, right != 1
+        turned = right != 1 or self.is_prepared
+        return self.isa, self.product.types[0].dtype, self.shape, left != 1, turned
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether all panels of the right operand are packed before the loop around the kernel."""
+        batch, _, n, k = self.shape
+        root = self.storage.places[self.product.inputs[1]].root
+        small = k * n * self._itemsize <= PREPARED_BYTES
+        return batch == 1 and k > 0 and small and root in self.storage.steady
+
+    @property
+    def prepared_bytes(self) -> int:
+        if not self.is_prepared:
+            return 0
+        n = round_up(self.shape[2], self.tiling.columns)
+        return round_up(n * self.shape[3] * self._itemsize, 64)
+
+    @property
+    def row_count(self) -> int:
+        return self.shape[1] if self.shape[0] == 1 else 0
+
+    def takes_rows(self, rows: int) -> bool:
+        """Threads that share rows would all pack the right operand: it has to be there packed, or
+        to be read where it lies.
+        """
+        _, _, n, k = self.shape
+        right = self.storage.places[self.product.inputs[1]].strided
+        lanes = vector_bytes(self.isa) // self._itemsize
+        at_hand = self.is_prepared or (right.strides[-1] == 1 and n >= lanes)
+        fits = rows == self.row_count and self.row_axes(rows) is not None
+        return fits and at_hand and 0 < k <= CHAIN
+
+    def rows_first(self, node: Node, operand: int, strided: Strided) -> Strided | None:
+        if node is self.product:
+            return strided if operand == 0 else None
+        return super().rows_first(node, operand, strided)
 
     def can_pack(self, value: Value, bits: Bits) -> bool:
         batch, m, n, _ = self.shape
@@ -96,6 +146,8 @@ class Product(PointKernel):
 
     @property
     def units(self) -> int:
+        if self.share is not None:
+            return self.share.grains
         return self.shape[0] * self.groups * self.blocks
 
     @property
@@ -105,6 +157,8 @@ class Product(PointKernel):
         return max(1, PRODUCT_GRAIN // max(1, t.block * t.columns * t.group * self.shape[3]))
 
     def workers(self, threads: int) -> int:
+        if self.share is not None:
+            return self.share.workers(threads)
         return min(threads, max(1, -(-self.units // self.grain)))
 
     @property
@@ -115,7 +169,8 @@ class Product(PointKernel):
     def panel_bytes(self) -> int:
         """The packed panel of the right operand."""
         t = self.tiling
-        return round_up(t.columns * t.depth * self._itemsize, 64) if t.packs else 0
+        packs = t.packs and not self.is_prepared
+        return round_up(t.columns * t.depth * self._itemsize, 64) if packs else 0
 
     @property
     def left_bytes(self) -> int:
@@ -141,7 +196,8 @@ class Product(PointKernel):
         batch, m, n, k = self.shape
         t, dtype = self.tiling, self.product.types[0].dtype
         tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns))
-        right = self.groups * t.group * t.columns * k if t.packs else 0
+        packs = t.packs and not self.is_prepared
+        right = self.groups * t.group * t.columns * k if packs else 0
         left = self.groups * m * k if t.group > 1 else 0
         turned = self.storage.places[self.product.inputs[1]].strided.strides[-1] != 1
         rate = PACK_TURNED if turned else PACK
@@ -156,3 +212,35 @@ class Product(PointKernel):
     @property
     def workspace(self) -> Workspace:
         return Workspace(per_thread=self.left_bytes + self.sums_bytes + self.panel_bytes)
+
+
+class Panels(Kernel):
+    """Packs the right operand of a product as the product reads it, before the loop around it."""
+
+    label = "panels"
+
+    def __init__(self, product: Product):
+        super().__init__(product.group, product.storage, product.isa)
+        self.of = product
+        self.reads = [self.storage.places[product.product.inputs[1]].root]
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [self.of.product]
+
+    @property
+    def count(self) -> int:
+        return -(-self.of.shape[2] // self.of.tiling.columns)
+
+    @property
+    def flops(self) -> int:
+        return 0
+
+    @property
+    def bytes(self) -> int:
+        return super().bytes + self.of.prepared_bytes
+
+    @property
+    def work(self) -> Work:
+        turned = self.storage.places[self.of.product.inputs[1]].strided.strides[-1] != 1
+        return Work(self.of.prepared_bytes * (PACK_TURNED if turned else PACK), self.count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -19,7 +19,9 @@ from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.kernels import make_kernels
 from graphc.schedule.layouts import choose_layouts
+from graphc.schedule.product import Panels, Product
 from graphc.schedule.prologues import prologues
+from graphc.schedule.share import share_rows
 from graphc.schedule.storage import Role, Storage
 
 #: Every buffer begins at a multiple of this many bytes.
@@ -68,7 +70,8 @@ class CopyBack:
 class Program:
     """Kernels in order; `buffers` of all roots, `workspaces` of kernels; the planned arena.
 
-    `constants` are the inputs that follow the graph's: what is too large for the text.
+    `constants` are the inputs that follow the graph's: what is too large for the text. `panels` are
+    buffers of the kernels that run once, before a loop around the program.
     """
 
     graph: Graph
@@ -79,6 +82,7 @@ class Program:
     constants: list[np.ndarray]
     threads: int
     plan: arena.ArenaPlan
+    panels: dict[Panels, Buffer] = field(default_factory=dict)
 
     def nested(self) -> Iterator[Program]:
         """This program, and those of the kernels that have one of their own."""
@@ -86,6 +90,11 @@ class Program:
         for kernel in self.kernels:
             for program in kernel.programs:
                 yield from program.nested()
+
+    def panels_of(self, kernel: Kernel) -> Buffer | None:
+        """Where the packed right operand of a product lies, that a kernel reads or writes."""
+        product = kernel.of if isinstance(kernel, Panels) else kernel
+        return next((b for k, b in self.panels.items() if k.of is product), None)
 
     @property
     def arena_buffers(self) -> list[Buffer]:
@@ -138,20 +147,26 @@ def _planned(
     choices: Choices,
     tables: Iterator[int],
     outermost: bool = False,
+    steady: Collection[Value] = (),
 ) -> Program:
     """The program of a graph, its nodes in this order, or of a body whose inputs lie as `given`
-    says; `tables` numbers the constant tables of the whole step. Only the step itself has inputs
-    for large constants.
+    says, of which those of `steady` stay as they are from step to step; `tables` numbers the
+    constant tables of the whole step. Only the step itself has inputs for large constants.
     """
-    storage = Storage(graph, choose_layouts(graph), given)
-    kernels = make_kernels(graph, storage, fuse(graph, storage, nodes), isa, choices)
+    storage = Storage(graph, choose_layouts(graph), given, steady)
+    # In the step of a loop every kernel counts, however small.
+    groups = fuse(graph, storage, nodes) if outermost else fuse(graph, storage, nodes, large=2)
+    kernels = make_kernels(graph, storage, groups, isa, choices)
+
+    def planned(body: Graph, places: Mapping[Value, Strided], steady: Collection[Value]) -> Program:
+        written = order.written(body)
+        return _planned(body, written, places, isa, threads, choices, tables, steady=steady)
+
     for kernel in kernels:
-        kernel.plan(
-            lambda body, places: _planned(
-                body, order.written(body), places, isa, threads, choices, tables
-            )
-        )
+        kernel.plan(planned)
     storage.packed = packed(graph, kernels)
+    if not outermost:
+        share_rows(kernels, threads)
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
     assignment = _Assignment(graph, storage, kernels, tables, outermost)
@@ -165,7 +180,12 @@ def _planned(
     for buffer, offset in zip(placed, plan.offsets, strict=True):
         buffer.offset = offset
     buffers, copies, constants = assignment.buffers, assignment.copies, assignment.constants
-    return Program(graph, kernels, buffers, workspaces, copies, constants, threads, plan)
+    panels = {
+        Panels(k): Buffer(Memory.WORKSPACE, 0, k.prepared_bytes)
+        for k in kernels
+        if isinstance(k, Product) and k.is_prepared
+    }
+    return Program(graph, kernels, buffers, workspaces, copies, constants, threads, plan, panels)
 
 
 def table_data(node: Node) -> np.ndarray:

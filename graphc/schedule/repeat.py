@@ -20,7 +20,8 @@ class Repeat(Kernel):
     """A loop. A carry lies in the memory of its result from the first step to the last: the body's
     program takes it as donated, and updates it in place or by a copy at the end of a step. Slices
     are read and written where they lie. The workspace is the arena of the body and, one after the
-    other, of the condition, whose verdict lies behind it.
+    other, of the condition, whose verdict lies behind it; then panels, from the first step to the
+    last.
     """
 
     writes_all = True
@@ -69,10 +70,16 @@ class Repeat(Kernel):
                 places[value] = strided
             elif k not in carries:
                 places[value] = Strided(strided.shape[1:], strided.strides[1:])
-        self.programs = [planned(body, places)]
+        steady = body.inputs[: loop.consts] if loop.length > 1 else ()
+        self.programs = [planned(body, places, steady)]
         if loop.condition is not None:
             known = {v: places[v] for v in loop.condition.inputs if v in places}
-            self.programs.append(planned(loop.condition, known))
+            self.programs.append(planned(loop.condition, known, ()))
+        end = self.verdict_offset + (round_up(1, 64) if self.condition is not None else 0)
+        for buffer in self.program.panels.values():
+            buffer.offset = end
+            end += buffer.nbytes
+        self._workspace = Workspace(shared=end)
 
     def workers(self, threads: int) -> int:
         return min(threads, max(p.threads for p in self.programs))
@@ -83,8 +90,7 @@ class Repeat(Kernel):
 
     @property
     def workspace(self) -> Workspace:
-        verdict = round_up(1, 64) if self.condition is not None else 0
-        return Workspace(shared=self.verdict_offset + verdict)
+        return self._workspace
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         """The first value of a carry may lie where the last one will, if nothing else reads it."""

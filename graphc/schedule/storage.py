@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -55,8 +55,9 @@ class Storage:
     """Roles of nodes, declarations of how they compute, and places of values.
 
     `layouts` gives for some computed values the order of axes in memory, slowest first, `given` how
-    some inputs lie, as parts of other arrays; everything else is row-major. A view that has no
-    strided form (a reshape of a transposed array) is computed, and so is one that lies scattered,
+    some inputs lie, as parts of other arrays; everything else is row-major. `steady` are inputs
+    that stay the same in all steps of the loop whose body the graph is. A view that has no strided
+    form (a reshape of a transposed array) is computed, and so is one that lies scattered,
     where it is read as a whole.
     """
 
@@ -65,6 +66,7 @@ class Storage:
         graph: Graph,
         layouts: Mapping[Value, tuple[int, ...]] | None = None,
         given: Mapping[Value, Strided] | None = None,
+        steady: Collection[Value] = (),
     ):
         self.spec: dict[Node, Spec] = {}
         self.role: dict[Node, Role] = {}
@@ -74,6 +76,7 @@ class Storage:
         self._cost: dict[Node, int] = {}
         layouts = layouts or {}
         self._given = given or {}
+        self.steady = frozenset(steady)
         self._pinned = _in_memory(graph)
         self._rebuilt = rebuilt(graph)
         self._whole = _read_as_wholes(graph)

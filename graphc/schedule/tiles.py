@@ -115,11 +115,29 @@ def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Til
     return Tiling(rows, columns, True, min(depth, k), block, -(-panels // groups))
 
 
-def register_tile(isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1) -> tuple[int, int]:
-    """Rows (a multiple of `step`) and columns of the register tile for products of k terms. It is
-    no wider than the product, but has at least one vector.
+def row_tiling(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], grain: int, packed: bool
+) -> Tiling:
+    """The tiling of a product of which threads take rows in whole grains, and all columns. Tiles
+    lie within a grain, where there are several. They are as high as they can be: the right operand
+    comes from the second-level cache.
     """
-    return register_tiles(isa, dtype, m, n, k, step)[0]
+    _, m, n, k = shape
+    high = 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
+    whole = grain < m
+    step = high if grain % high == 0 or (not whole and m > high) else 1
+    rows, columns = register_tile(isa, dtype, grain, n, k, step, whole)
+    return Tiling(rows, columns, packed, k, grain)
+
+
+def register_tile(
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, whole: bool = False
+) -> tuple[int, int]:
+    """Rows (a multiple of `step`; with `whole` m is one of them) and columns of the register tile
+    for products of k terms. It is no wider than the product, but has at least one vector.
+    """
+    found = register_tiles(isa, dtype, m, n, k, step)
+    return next(tile for tile in found if not whole or m % tile[0] == 0)
 
 
 def register_tiles(
