@@ -7,7 +7,7 @@ from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, compare, index, logical, select
 from graphc.ir.graph import Value
-from graphc.ir.loops import Array, Do, For, If, Let, Pointer, Share, Stmt
+from graphc.ir.loops import Array, Do, For, If, Let, Pointer, Share, Stmt, Store
 from graphc.schedule.product import Panels, Product
 from graphc.schedule.share import RowShare
 from graphc.schedule.tiles import CHAIN
@@ -90,10 +90,13 @@ class _Generator:
             self.body.append(workspace_pointer("left", self.dtype, 0, own))
         if kernel.in_depth_blocks:
             self.body.append(workspace_pointer("sums", self.dtype, left, own))
+            if kernel.totals_bytes:
+                at = left + kernel.sums_bytes
+                self.body.append(workspace_pointer("totals", self.dtype, at, own))
         else:
             self.body.append(Array("tile", self.dtype, self.tiling.rows * self.tiling.columns))
         if self.kernel.panel_bytes:
-            offset = left + kernel.sums_bytes
+            offset = left + kernel.sums_bytes + kernel.totals_bytes
             self.body.append(workspace_pointer("panel", self.dtype, offset, own))
 
     def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
@@ -233,14 +236,17 @@ class _Generator:
             panel = (self.column - self.group) * t.block if t.group > 1 else index(0)
             at = panel + (row - self.row) * t.columns
             inner.append(Pointer("tile", self.dtype, "sums", at))
-            # Whole chains are added; parts of one chain go on where they ended.
+            # Whole chains are added; parts of a chain go on where they ended.
             whole = t.depth % CHAIN == 0
             again = Var(INDEX, "GX_ACCUMULATE" if whole else "GX_RESUME")
-            mode = select(k0 > 0, again, mode)
+            goes_on = k0 % CHAIN if self.kernel.totals_bytes else k0
+            mode = select(goes_on > 0, again, mode)
         function = tile_function(self.kernel)[0]
         inner.append(
             Do(function, (size, *self._left(start, k0, size), *self._right(k0), "tile", mode))
         )
+        if self.kernel.totals_bytes:
+            self._total(inner, at, k0, size)
         if self.kernel.in_depth_blocks:
             finished: list[Stmt] = []
             inner.append(If(k0 + size >= self.k, finished))
@@ -250,6 +256,19 @@ class _Generator:
         else:
             self._epilogue(inner, row, start)
         points.leave()
+
+    def _total(self, body: list[Stmt], at: Expr, k0: Expr, size: Expr) -> None:
+        """Adds a chain that is complete to those before it: the last one in the tile."""
+        tile = self.tiling.rows * self.tiling.columns
+        e = Var(INDEX, self.names.fresh("e"))
+        total = Load(self.dtype, "total", e)
+        chain = Load(self.dtype, "tile", e)
+        first: list[Stmt] = [Do("memcpy", ("total", "tile", index(tile * self.dtype.itemsize)))]
+        later: list[Stmt] = [For(e, index(0), index(tile), [Store("total", e, total + chain)])]
+        last: list[Stmt] = [For(e, index(0), index(tile), [Store("tile", e, total + chain)])]
+        ends = compare("==", (k0 + size) % CHAIN, index(0))
+        body.append(Pointer("total", self.dtype, "totals", at))
+        body.append(If(k0 + size >= self.k, last, [If(ends, [If(k0 < CHAIN, first, later)])]))
 
     def _left(self, row: Expr, k0: Expr, size: Expr) -> tuple[str, Expr, Expr]:
         """A tile's rows: address, and steps from row to row and from term to term."""

@@ -187,6 +187,11 @@ class Product(PointKernel):
         return round_up(t.block * t.columns * t.group * self._itemsize, 64)
 
     @property
+    def totals_bytes(self) -> int:
+        """The sums of the chains that are complete, where chains are taken in parts."""
+        return self.sums_bytes if self.shape[3] > CHAIN and self.tiling.depth < CHAIN else 0
+
+    @property
     def _itemsize(self) -> int:
         return self.product.types[0].dtype.itemsize
 
@@ -211,7 +216,8 @@ class Product(PointKernel):
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace(per_thread=self.left_bytes + self.sums_bytes + self.panel_bytes)
+        sums = self.sums_bytes + self.totals_bytes
+        return Workspace(per_thread=self.left_bytes + sums + self.panel_bytes)
 
 
 class Panels(Kernel):

@@ -9,7 +9,8 @@ from graphc.dtypes import DType
 #: Terms of one chain of multiply-adds (GX_CHAIN in runtime/gemm.h).
 CHAIN = 1536
 #: A left operand whose columns lie far apart is copied, a block of rows and of so many terms at a
-#: time, which takes about so many bytes of the second-level cache; about so many columns use it.
+#: time, of which a chain is a multiple; it takes about so many bytes of the second-level cache, and
+#: about so many columns use it.
 FAR_DEPTH = 256
 FAR_BYTES = 256 * 1024
 FAR_COLUMNS = 384
@@ -102,8 +103,9 @@ def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Til
     batch, m, n, k = shape
     fewest = 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
     rows, columns = register_tile(isa, dtype, m, n, k, fewest)
-    # Parts of a chain are resumed; of several chains every one is taken as a whole.
-    depth = round_up(-(-k // -(-k // FAR_DEPTH)), 8) if k <= CHAIN else CHAIN
+    # Parts of a chain are resumed; several chains are cut alike, those of integers not at all.
+    several = FAR_DEPTH if dtype.is_float else CHAIN
+    depth = round_up(-(-k // -(-k // FAR_DEPTH)), 8) if k <= CHAIN else several
     blocks = -(-m // max(rows, FAR_BYTES // (depth * dtype.itemsize)))
     panels = -(-n // columns)
     groups = -(-panels // max(2, FAR_COLUMNS // columns))

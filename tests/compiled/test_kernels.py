@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from tests.compiled.checking import check
+from tests.compiled.checking import assert_bits, check
 
 rng = np.random.default_rng(0)
 
@@ -37,6 +37,22 @@ def test_products(dtype):
         return plain, left, turned
 
     check(all_forms, pairs, tolerance=2e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_chains_in_parts(dtype):
+    """A left operand that lies transposed is packed, some terms at a time: the sum is the same."""
+    shapes = [(70, 300, 3100), (64, 100, 3072), (40, 70, 1537)]
+    pairs = [(normal(m, k, dtype=dtype), normal(k, n, dtype=dtype)) for m, n, k in shapes]
+    turned = [np.ascontiguousarray(x.T) for x, _ in pairs]
+
+    def both(pairs, turned):
+        return [x @ y for x, y in pairs], [t.T @ y for t, (_, y) in zip(turned, pairs, strict=True)]
+
+    lowered = check(both, pairs, turned, tolerance=2e-4)
+    assert "totals" in lowered.c_source
+    plain, packed = lowered.compile()(pairs, turned)
+    assert_bits(plain, packed)
 
 
 def test_parts_of_a_merged_axis_are_chosen_before_the_loop():
