@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.schedule.program import Buffer, Memory, Program
-from graphc.schedule.share import RowShare
+from graphc.schedule.share import RowShare, strays
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def accesses(program: Program) -> list[Access]:
         if work is not None:
             writes.append(work)
         reads = [program.buffers[v] for v in kernel.reads]
-        astray = {program.buffers[v] for v in kernel.strays()} if kernel.share else set()
+        astray = {program.buffers[v] for v in strays(kernel)}
         astray |= {work} if work is not None else set()
-        share = kernel.share
-        found.append(Access(reads, writes, kernel.synchronizes, share, frozenset(astray)))
+        meets, share = kernel.synchronizes, kernel.share
+        found.append(Access(reads, writes, meets, share, frozenset(astray)))
     return [*found, *[Access([c.source], [c.target]) for c in program.copies]]
 
 

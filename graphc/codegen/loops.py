@@ -22,6 +22,7 @@ from graphc.ir.spec import Reduce
 from graphc.schedule.kernel import grain
 from graphc.schedule.loops import Loops
 from graphc.schedule.rows import Pass
+from graphc.schedule.share import row_axes
 
 
 def loops_body(kernel: Loops, arguments: Arguments) -> list[Stmt]:
@@ -58,7 +59,7 @@ class _Generator:
         runs = merged_axes(kernel, 0, len(kernel.dims), self.positional)
         step = self.plan.passes[0]
         if kernel.share is not None:
-            self._shared_rows(kernel.row_axes(kernel.share.rows), step)
+            self._shared_rows(row_axes(kernel, kernel.share.rows), step)
             return
         if len(runs) == 1:
             inner = shared_loop(points, self.body, runs, self.cost, self.names)

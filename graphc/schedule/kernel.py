@@ -15,11 +15,11 @@ from graphc.ir.spec import Nest, Pointwise, Reduce, Scalar, Spec, Strided
 from graphc.schedule.cost import Machine, Sources, Work, loop
 from graphc.schedule.encoding import Bits
 from graphc.schedule.group import Group, Level
-from graphc.schedule.share import RowShare, leading, reads_own_rows, stays_in_row
 from graphc.schedule.storage import Place, Role, Storage
 
 if TYPE_CHECKING:
     from graphc.schedule.program import Program
+    from graphc.schedule.share import RowShare
 
 Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided], Collection[Value]], Program]"
 
@@ -148,10 +148,6 @@ class Kernel:
         """Whether it can compute any of so many rows alone."""
         return False
 
-    def strays(self) -> set[Value]:
-        """What it touches, for some row of its share, not in the like part of its memory alone."""
-        return {*self.reads, *self.writes}
-
     @property
     def flops(self) -> int:
         return sum(n.op.flops(*[v.type for v in n.inputs]) for n in self.computed)
@@ -250,43 +246,6 @@ class PointKernel(Kernel):
             rows *= self.dims[axis]
             axis += 1
         return axis
-
-    def row_axes(self, rows: int) -> int | None:
-        """How many of the axes make up so many rows, none of which is folded with another."""
-        if self.group.row is None:
-            return leading(self.dims, rows)
-        return self.row_axis if rows == self.group.rows else None
-
-    def strays(self) -> set[Value]:
-        rows = self.share.rows if self.share is not None else 0
-        found = {
-            v
-            for v in self.writes
-            if not stays_in_row(self.storage.places[v].strided, rows, v.type.size)
-        }
-        for node in self.nodes:
-            for k, value in enumerate(node.inputs):
-                place = self.place(value)
-                if place is None or place.root.node in self.group.level:
-                    continue
-                lies = self.rows_first(node, k, place.strided)
-                if lies is None or not stays_in_row(lies, rows, place.root.type.size):
-                    found.add(place.root)
-        return found
-
-    def rows_first(self, node: Node, operand: int, strided: Strided) -> Strided | None:
-        """How a member reads an operand that lies so: leading axes are those of its own result.
-        None where it reads it elsewhere.
-        """
-        spec = self.spec(node)
-        if isinstance(spec, Reduce):
-            return reduction_axes(spec, strided)
-        if isinstance(spec, Pointwise):
-            axes = leading(node.types[0].shape, self.share.rows) if self.share else None
-            dtypes = [v.dtype for v in node.inputs]
-            own = axes is not None and reads_own_rows(spec, node.types[0].shape, dtypes, axes)
-            return strided if own else None
-        return strided
 
     def is_full(self, node: Node) -> bool:
         return self.group.level[node] is Level.FULL

@@ -11,6 +11,7 @@ from graphc.schedule.encoding import Bits
 from graphc.schedule.fuse import is_split_row
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of, grain
 from graphc.schedule.rows import RowPlan
+from graphc.schedule.share import row_axes
 
 
 class Loops(PointKernel):
@@ -43,7 +44,7 @@ class Loops(PointKernel):
         return self.group.shape[0] if self.group.row is None and self.group.shape else 0
 
     def takes_rows(self, rows: int) -> bool:
-        return not self.is_split and self.row_axes(rows) is not None
+        return not self.is_split and row_axes(self, rows) is not None
 
     def workers(self, threads: int) -> int:
         if self.is_split:

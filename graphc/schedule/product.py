@@ -9,10 +9,11 @@ from functools import cached_property
 
 from graphc.dtypes import DType
 from graphc.ir.graph import Node, Value
-from graphc.ir.spec import Scalar, Strided
+from graphc.ir.spec import Scalar
 from graphc.schedule.cost import PACK, PACK_TURNED, Work
 from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import Kernel, PointKernel, Workspace, one_stride
+from graphc.schedule.share import row_axes
 from graphc.schedule.tiles import (
     CHAIN,
     Tiling,
@@ -94,13 +95,8 @@ class Product(PointKernel):
         right = self.storage.places[self.product.inputs[1]].strided
         lanes = vector_bytes(self.isa) // self._itemsize
         at_hand = self.is_prepared or (right.strides[-1] == 1 and n >= lanes)
-        fits = rows == self.row_count and self.row_axes(rows) is not None
+        fits = rows == self.row_count and row_axes(self, rows) is not None
         return fits and at_hand and 0 < k <= CHAIN
-
-    def rows_first(self, node: Node, operand: int, strided: Strided) -> Strided | None:
-        if node is self.product:
-            return strided if operand == 0 else None
-        return super().rows_first(node, operand, strided)
 
     def can_pack(self, value: Value, bits: Bits) -> bool:
         batch, m, n, _ = self.shape

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from graphc.dtypes import DType
 from graphc.ir.expr import INDEX, Expr, Var
-from graphc.ir.spec import Index, Pointwise, Strided, row_major
-
-if TYPE_CHECKING:
-    from graphc.schedule.kernel import Kernel
+from graphc.ir.graph import Node, Value
+from graphc.ir.spec import Contract, Index, Pointwise, Reduce, Spec, Strided, row_major
+from graphc.schedule.kernel import Kernel, PointKernel, reduction_axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,48 @@ def _grain(rows: int, work: int, threads: int) -> int:
         return rows
     fitting = [g for g in range(_FEWEST, rows + 1) if rows % g == 0 and rows // g >= workers]
     return max(fitting, default=rows)
+
+
+def row_axes(kernel: PointKernel, rows: int) -> int | None:
+    """How many of a kernel's axes make up so many rows, none of which is folded with another."""
+    if kernel.group.row is None:
+        return leading(kernel.dims, rows)
+    return kernel.row_axis if rows == kernel.group.rows else None
+
+
+def strays(kernel: Kernel) -> set[Value]:
+    """What a kernel touches, for some row of its share, outside of the like part of its memory."""
+    if kernel.share is None or not isinstance(kernel, PointKernel):
+        return {*kernel.reads, *kernel.writes}
+    rows, places = kernel.share.rows, kernel.storage.places
+    found = {v for v in kernel.writes if not stays_in_row(places[v].strided, rows, v.type.size)}
+    for node in kernel.nodes:
+        for k, value in enumerate(node.inputs):
+            place = kernel.place(value)
+            if place is None or place.root.node in kernel.group.level:
+                continue
+            lies = _rows_first(kernel.spec(node), node, k, place.strided, rows)
+            if lies is None or not stays_in_row(lies, rows, place.root.type.size):
+                found.add(place.root)
+    return found
+
+
+def _rows_first(
+    spec: Spec, node: Node, operand: int, strided: Strided, rows: int
+) -> Strided | None:
+    """How a node reads an operand that lies so, its leading axes being those of the result; None
+    where it reads it elsewhere.
+    """
+    if isinstance(spec, Contract):
+        return strided if operand == 0 else None
+    if isinstance(spec, Reduce):
+        return reduction_axes(spec, strided)
+    if isinstance(spec, Pointwise):
+        axes = leading(node.types[0].shape, rows)
+        dtypes = [v.dtype for v in node.inputs]
+        own = axes is not None and reads_own_rows(spec, node.types[0].shape, dtypes, axes)
+        return strided if own else None
+    return strided
 
 
 def leading(shape: Sequence[int], extent: int) -> int | None:

@@ -48,7 +48,7 @@ def test_a_gradient_waits_for_the_other_part_of_its_sum():
     assert in_order(graph, written)
     assert in_order(graph, late)
     peaks = [
-        program._planned(graph, nodes, {}, "generic", 1, count()).plan.peak
+        program._planned(graph, nodes, {}, "generic", 1, {}, count()).plan.peak
         for nodes in (written, late)
     ]
     assert peaks[1] < 0.75 * peaks[0]

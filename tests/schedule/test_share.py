@@ -89,6 +89,24 @@ def test_what_other_rows_are_needed_for_waits():
     assert text.count("gx_barrier_wait") >= 4
 
 
+def test_a_row_that_reads_another_waits():
+    def turned(x, w):
+        def step(h, x):
+            h = gx.tanh(h @ w + x)
+            return h + h[::-1], h
+
+        return gx.scan(step, x[0], x)
+
+    args = normal(4, 32, 128), normal(128, 128)
+    check(turned, *args, threads=(1, 2), tolerance=2e-4)
+    lowered = gx.trace(turned, *args).lower(threads=2)
+    (kernel,) = repeats(lowered)
+    assert all(k.share is not None for k in kernel.program.kernels)
+    (text,) = loops(lowered)
+    # One until all rows are there, one until all are read.
+    assert text[text.rindex("for (") :].count("gx_barrier_wait") == 2
+
+
 def test_a_packed_copy_only_of_what_stays():
     def changing(x, w):
         def step(carry, x):
