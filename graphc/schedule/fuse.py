@@ -265,11 +265,11 @@ class _Fusion:
         within = latest is not None and self._base(value) in latest.level
         if latest is not None and within and latest.size == value.type.size and latest.size:
             canonical = is_canonical(spec, value.shape)
-            access = self._access(value, latest)
+            whole = latest.level[self._base(value)] is Level.FULL
+            access = self._access(value, latest) if whole else None
             joins = (
                 canonical
                 and access is not None
-                and latest.level[self._base(value)] is Level.FULL
                 and _matches(value.shape, access, Level.FULL, latest.row)
                 and latest.kind in (Kind.LOOPS, Kind.COLUMNS)
                 and self._fits(node, latest, 1)

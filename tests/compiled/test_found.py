@@ -80,3 +80,11 @@ def test_the_first_element_of_a_row_beside_the_row():
 
     check(fn, x)
     check(lambda row: fn(row[None]), x[0])
+
+
+def test_a_reduction_of_what_columns_of_one_row_give():
+    """The result of columns of one row has as many elements as what was reduced; it was asked for
+    its place within a row that is not there."""
+    x = normal(32, 1, 1, 23)
+    with turned({"REPEATED": "fold"}):
+        check(lambda x: gx.argmax(gx.max(x, axis=2), axis=1), x)
