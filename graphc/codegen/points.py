@@ -70,6 +70,7 @@ class Points:
         self.storage = kernel.storage
         self.arrays = arrays
         self.mutable = mutable
+        self.own = frozenset(kernel.nodes)
         self.names = names
         self.scopes: list[Scope] = []
         self.axes: list[Axis] = []
@@ -315,7 +316,8 @@ class Points:
             known = scope.values.get(key)
             if known is not None:
                 return known
-        if root in self.mutable:
+        if root in self.mutable or root.node in self.own:
+            # Written by this kernel, perhaps in a loop that stands between here and the outside.
             level = self.depth
         elif level == self.depth:
             return expr

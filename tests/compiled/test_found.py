@@ -88,3 +88,19 @@ def test_a_reduction_of_what_columns_of_one_row_give():
     x = normal(32, 1, 1, 23)
     with turned({"REPEATED": "fold"}):
         check(lambda x: gx.argmax(gx.max(x, axis=2), axis=1), x)
+
+
+def test_a_result_that_its_own_kernel_reads_back():
+    """Everything has one element: what a later loop reads of an earlier one's result does not move,
+    and was read before all loops."""
+    x, power = np.array([0.485]), np.array(1.92)
+
+    def fn(x, power):
+        angle = gx.asin(gx.pow(gx.min(x, axis=0), power))
+        wide = gx.broadcast_to(angle, (1,))
+        twice = gx.concat([wide, wide], axis=0)
+        total = gx.sum(gx.square(twice)) + gx.sum(gx.square(gx.min(wide, axis=0)))
+        return gx.grad(total, x)
+
+    with turned({"REPEATED": "merge"}):
+        check(fn, x, power)
