@@ -63,13 +63,15 @@ def package_readme(artifact: Interface) -> str:
 
 
 def _declarations(artifact: Interface) -> str:
-    """The header as cffi reads it: structs that Python sees as memory have no members."""
+    """The header as cffi reads it: structs that Python sees as memory have no members, and there
+    are no comments, in which users' words stand.
+    """
     name = artifact.name
     kinds = [("state", artifact.state), ("constants", artifact.constants)]
     lines = [f"typedef struct {name}_{kind} {name}_{kind};" for kind, fields in kinds if fields]
     lines += [f"typedef struct {name}_pool {{ ...; }} {name}_pool;"] * (artifact.threads > 1)
     for entry in artifact.entries:
-        lines += call_types(entry)
+        lines += [line.partition(" /*")[0] for line in call_types(entry)]
     return "\n".join([*lines, *prototypes(artifact)])
 
 

@@ -119,6 +119,21 @@ def test_the_package_trains_without_graphc(tmp_path: Path) -> None:
         assert a.tobytes() == b.tobytes()
 
 
+def test_names_of_users_stay_out_of_the_programs_that_build(tmp_path: Path) -> None:
+    key = '\\"""); raise SystemExit("""*/'
+
+    def step(state: Any, x: Any) -> Any:
+        return {"w": state["w"] + x[key]}, gx.sum(x[key])
+
+    x = np.ones(3, np.float32)
+    lowered = gx.trace(step, {"w": x}, {key: x}, donate_argnums=0).lower(threads=1)
+    lowered.export(tmp_path, "words", form="cffi")
+    for file in ("words_cffi.py", "setup.py", "python/words/__init__.py"):
+        text = (tmp_path / file).read_text()
+        compile(text, file, "exec")
+        assert "SystemExit(" not in text
+
+
 def test_words_of_python_as_names(tmp_path: Path) -> None:
     def step(state: Any, self: Any, given: Any) -> Any:
         return {"w": state["w"] + self * given["lambda"]}, gx.sum(self)
