@@ -71,7 +71,7 @@ def _declarations(artifact: Interface) -> str:
     lines = [f"typedef struct {name}_{kind} {name}_{kind};" for kind, fields in kinds if fields]
     lines += [f"typedef struct {name}_pool {{ ...; }} {name}_pool;"] * (artifact.threads > 1)
     for entry in artifact.entries:
-        lines += [line.partition(" /*")[0] for line in call_types(entry)]
+        lines += [line.partition("/*")[0].rstrip() for line in call_types(entry)]
     return "\n".join([*lines, *prototypes(artifact)])
 
 

@@ -105,12 +105,16 @@ def call_types(entry: Entry) -> list[str]:
     function = entry.function
     lines = []
     if entry.inputs:
+        lines.append(f"/* What {function} reads: arrays by the address of their first element. */")
         lines.append(f"typedef struct {function}_inputs {{")
         for f in entry.inputs:
             star = f"const {f.type.dtype.c} *" if f.type.shape else f"{f.type.dtype.c} "
             lines.append(f"    {star}{f.name}; /* {f.described}, {comment_text(f.path)} */")
         lines += [f"}} {function}_inputs;", ""]
     if entry.outputs:
+        lines.append(
+            f"/* What {function} writes: numbers here, arrays to memory of the caller's. */"
+        )
         lines.append(f"typedef struct {function}_outputs {{")
         for f in entry.outputs:
             star = f"{f.type.dtype.c} *" if f.type.shape else f"{f.type.dtype.c} "

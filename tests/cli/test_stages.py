@@ -80,6 +80,9 @@ def test_compile_writes_c_that_a_compiler_accepts(
     subprocess.run([tmp_path / "selftest"], check=True)
     other = graphc("compile", f"{model}:step", "-o", tmp_path / "out", "--name", "a b")
     assert other.status == 1 and "identifier" in other.err
+    package = graphc("compile", f"{model}:step", "-o", tmp_path / "package", "--form", "cffi")
+    assert package.status == 0 and (tmp_path / "package" / "setup.py").is_file()
+    assert graphc("compile", f"{model}:step", "-o", tmp_path, "--form", "rust").status == 1
 
 
 def test_verify_agrees(graphc: Command, model: Path) -> None:
