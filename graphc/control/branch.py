@@ -10,11 +10,13 @@ import numpy as np
 from graphc import ops
 from graphc.autodiff import forward
 from graphc.autodiff.batching import batched_values
+from graphc.control import onnx_loops
 from graphc.control.branch_backward import branch_vjp
 from graphc.control.owner import Owner, body_flops, called, check_operands, is_constant, parameter
 from graphc.dtypes import TensorType, bool_, float64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Op, Value, apply, toposort
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.spec import Branch
 from graphc.ir.structure import rebuilt
@@ -65,6 +67,9 @@ class Cond(Owner):
         verdict, *given = operands
         yes, no = to.body(self.yes, "when_true"), to.body(self.no, "when_false")
         return call(f"({yes.text} if {verdict.text} else {no.text})", *given)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return onnx_loops.choice(to, operands[0], operands[1:], self.yes, self.no)
 
     def flops(self, *types: TensorType) -> int:
         """Those of the dearer branch."""

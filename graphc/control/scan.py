@@ -9,12 +9,14 @@ import numpy as np
 
 from graphc import ops
 from graphc.autodiff.batching import batched_values
+from graphc.control import onnx_loops
 from graphc.control.narrow import narrowed
 from graphc.control.owner import Owner, body_flops, called, check_operands, parameter, split
 from graphc.control.tangents import scan_jvp, scan_vjp
 from graphc.dtypes import DType, TensorType, float32, float64, int64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.spec import Loop
 from graphc.ir.structure import rebuilt, structure
@@ -134,6 +136,9 @@ class Scan(Owner):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         parts = self.loop_text(to, operands)
         return to.plain("scan", to.body(self.body, "scan_body"), *parts)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return onnx_loops.loop(self, to, operands)
 
     def loop_text(self, to: Dialect, operands: Sequence[Term]) -> list[Term]:
         """Constants, carries, slices, arrays for stacked results, and the steps."""

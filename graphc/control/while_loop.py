@@ -9,11 +9,13 @@ import numpy as np
 
 from graphc import ops
 from graphc.autodiff.batching import batched_values
+from graphc.control import onnx_loops
 from graphc.control.owner import body_flops, parameter
 from graphc.control.scan import Scan
 from graphc.dtypes import TensorType, bool_, float64, int64
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.spec import Loop
 from graphc.ir.structure import rebuilt
@@ -74,6 +76,9 @@ class While(Scan):
         parts = self.loop_text(to, operands)
         condition, body = to.body(self.condition, "condition"), to.body(self.body, "while_body")
         return to.plain("while_loop", condition, body, *parts)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return onnx_loops.loop(self, to, operands, self.condition)
 
     def spec(self, *types: TensorType) -> Loop:
         return replace(super().spec(*types), condition=self.condition)

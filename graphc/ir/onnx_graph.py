@@ -133,4 +133,9 @@ def to_onnx(graph: Graph) -> Any:
     body = builder.graph(declared, outputs)
     opsets = [onnx.helper.make_opsetid("", _OPSET)]
     opsets += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(builder.domains)]
-    return onnx.helper.make_model(body, opset_imports=opsets, ir_version=9)
+    model = onnx.helper.make_model(body, opset_imports=opsets, ir_version=9)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as reason:
+        raise GraphcError(f"to_onnx: {str(reason).splitlines()[0]}") from None
+    return model

@@ -88,6 +88,12 @@ class FloorDivide(Function, Binary, Flat):
     kinds = "uif"
     domains = ((-9.0, 9.0), (0.5, 3.0))
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        x, y = operands
+        if types[0].dtype.is_float:
+            return (to.node("Floor", to.node("Div", x, y)),)
+        return (to.node("Div", to.node("Sub", x, to.node("Mod", x, y)), y),)
+
 
 class Remainder(Function, Binary):
     """x - floor(x / y)·y, Python's `%`, exact, with the divisor's sign. For integers x % 0 is 0,
@@ -99,6 +105,13 @@ class Remainder(Function, Binary):
     numpy = np.remainder
     kinds = "uif"
     domains = ((-9.0, 9.0), (0.5, 3.0))
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        x, y = operands
+        if not types[0].dtype.is_float:
+            return (to.node("Mod", x, y),)
+        whole = to.node("Floor", to.node("Div", x, y))
+        return (to.node("Sub", x, to.node("Mul", whole, y)),)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         if operand == 0:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from graphc.dtypes import TensorType, bool_
 from graphc.ir.expr import Expr, binary, const
+from graphc.ir.onnx_graph import Builder
 from graphc.ops.families import Binary, Flat, Function
 
 
@@ -14,6 +18,10 @@ class BitwiseAnd(Binary, Flat):
     numpy = np.bitwise_and
     kinds = "bui"
     commutative = True
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        kind = "And" if types[0].dtype is bool_ else "BitwiseAnd"
+        return (to.node(kind, *operands),)
 
     def expr(self, x: Expr, y: Expr) -> Expr:
         return binary("&", x, y)
@@ -26,6 +34,10 @@ class BitwiseOr(Binary, Flat):
     kinds = "bui"
     commutative = True
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        kind = "Or" if types[0].dtype is bool_ else "BitwiseOr"
+        return (to.node(kind, *operands),)
+
     def expr(self, x: Expr, y: Expr) -> Expr:
         return binary("|", x, y)
 
@@ -36,6 +48,10 @@ class BitwiseXor(Binary, Flat):
     numpy = np.bitwise_xor
     kinds = "bui"
     commutative = True
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        kind = "Xor" if types[0].dtype is bool_ else "BitwiseXor"
+        return (to.node(kind, *operands),)
 
     def expr(self, x: Expr, y: Expr) -> Expr:
         return binary("^", x, y)
@@ -48,6 +64,10 @@ class BitwiseInvert(Flat):
     symbol = "~"
     numpy = np.invert
     kinds = "bui"
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        kind = "Not" if types[0].dtype is bool_ else "BitwiseNot"
+        return (to.node(kind, *operands),)
 
     def expr(self, x: Expr) -> Expr:
         # Exclusive or with ones rather than ~, which C computes in int and would widen uint8.

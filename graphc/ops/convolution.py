@@ -20,6 +20,7 @@ from graphc import ops
 from graphc.dtypes import TensorType, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -203,6 +204,14 @@ class Product(Op):
         yield refuses(replace(op, groups=4), ShapeError, "do not fit 4 groups", *given(w=(2, 3, 6)))
 
 
+def _channels_first(to: Builder, x: str, d: int) -> str:
+    return to.node("Transpose", x, perm=[0, d + 1, *range(1, d + 1)])
+
+
+def _channels_last(to: Builder, x: str, d: int) -> str:
+    return to.node("Transpose", x, perm=[0, *range(2, d + 2), 1])
+
+
 class Conv(Product):
     """y of x and w: the convolution (in the sense of neural networks: the kernel is not flipped)
     with strides, padding by zeros, dilation and groups.
@@ -211,6 +220,15 @@ class Conv(Product):
     name = "conv"
     result = "y"
     in_numpy = staticmethod(plain.conv)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        d = len(self.strides)
+        x, w = operands
+        w = to.node("Transpose", w, perm=[d + 1, d, *range(d)])
+        pads = [pair[side] for side in (0, 1) for pair in self.padding]
+        sizes = {"strides": self.strides, "dilations": self.dilation, "group": self.groups}
+        y = to.node("Conv", _channels_first(to, x, d), w, **sizes, pads=pads)
+        return (_channels_last(to, y, d),)
 
     def completed(self, what: str, *types: TensorType) -> Shapes:
         x, w = types
@@ -242,6 +260,27 @@ class ConvInputGrad(Product):
         geometry = Geometry(w.shape[:-2], self.strides, self.padding, self.dilation)
         x = y.with_shape((y.shape[0], *self.extents, w.shape[-2] * self.groups))
         return Shapes(x, w, y, geometry, self.groups)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        """Everything that a window meets, and zeros where it ends before the padded x."""
+        d = len(self.strides)
+        w, y = operands
+        reach = [
+            (o - 1) * s + (k - 1) * e + 1
+            for o, s, k, e in zip(
+                types[1].shape[1:-1], self.strides, types[0].shape, self.dilation, strict=False
+            )
+        ]
+        w = to.node("Transpose", w, perm=[d + 1, d, *range(d)])
+        sizes = {"strides": self.strides, "dilations": self.dilation, "group": self.groups}
+        x = to.node("ConvTranspose", _channels_first(to, y, d), w, **sizes)
+        ends = zip(self.extents, self.padding, reach, strict=True)
+        more = [max(0, before + n - r) for n, (before, _), r in ends]
+        x = to.node("Pad", x, to.constant([0] * (d + 4) + more))
+        begins = [before for before, _ in self.padding]
+        stops = [b + n for b, n in zip(begins, self.extents, strict=True)]
+        x = to.node("Slice", x, *map(to.constant, (begins, stops, list(range(2, d + 2)))))
+        return (_channels_last(to, x, d),)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Var, cast, index
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import Assign, Declare, For, Stmt
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -171,6 +172,13 @@ class CumulativeSum(Linear, Cumulative):
     name = "cumulative_sum"
     torch = ("cumsum", "")
     step = Add()
+
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        if types[0].dtype.kind == "u":
+            return None
+        return (to.node("CumSum", *operands, to.constant(np.array(self.axis))),)
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         return (ops.flip(apply(self, ops.flip(g, (self.axis,)))[0], (self.axis,)),)

@@ -19,6 +19,7 @@ from graphc.dtypes import TensorType, as_dtype, float32, float64
 from graphc.errors import ArgumentError, GraphcError, ShapeError
 from graphc.ir.expr import Expr, call
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.site import Site, located
 from graphc.ir.source import NotStandaloneError
@@ -117,6 +118,9 @@ class CustomOp(Op):
         dtypes = to.sequence([Term(to.dtype(t.dtype)) for t in results])
         found = to.plain("custom", function, dtypes, *operands)
         return Term(f"{found.text}[0]") if len(results) == 1 else found
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return to.own(self.definition.label, len(self.infer(*types)), *operands)
 
     def spec(self, *types: TensorType) -> Spec:
         routine = self._routine(types, self.infer(*types))

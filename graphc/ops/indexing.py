@@ -97,6 +97,25 @@ class Indexed(Op):
             indices = [Term(f"{t.atom}.long()") for t in indices]
         return ", ".join([*lead, *[t.text for t in indices]])
 
+    def onnx_positions(
+        self, to: Builder, x: TensorType, at: TensorType, indices: Sequence[str]
+    ) -> str:
+        """int64[b…, i…, k]: the position along every axis b… and n…"""
+        columns = []
+        for a in range(self.batches):
+            along = [-1 if d == a else 1 for d in range(at.ndim)]
+            numbers = np.broadcast_to(np.arange(x.shape[a]).reshape(along), at.shape)
+            columns.append(to.constant(np.ascontiguousarray(numbers)))
+        for index, extent in zip(indices, x.shape[self.batches :], strict=False):
+            given = to.cast(index, int64)
+            size, zero = to.constant(np.array(extent)), to.constant(np.array(0))
+            ahead = to.node("Add", given, size)
+            inside = to.node("Where", to.node("Less", given, zero), ahead, given)
+            most = to.constant(np.array(max(extent - 1, 0)))
+            columns.append(to.node("Min", to.node("Max", inside, zero), most))
+        last = to.constant([at.ndim])
+        return to.node("Concat", *[to.node("Unsqueeze", c, last) for c in columns], axis=at.ndim)
+
     def position(self, x: TensorType, i: Index, read: Reader, first: int) -> Index:
         """Where element i = (b…, i…) lies along b… and n…; inputs from `first` on are indices."""
         found = [resolved(read(first + k, i), x.shape[self.batches + k]) for k in range(self.count)]
@@ -117,13 +136,9 @@ class Gather(Indexed, Linear):
         x, *at = types
         return Term(f"{operands[0].atom}[{self.index_text(to, x, at, operands[1:])}]")
 
-    def onnx(
-        self, to: Builder, types: Sequence[TensorType], *operands: str
-    ) -> Sequence[str] | None:
-        if self.count != 1 or self.batches:
-            return None
-        x, at = operands
-        return (to.node("Gather", x, to.node("Cast", at, to=to.dtype(int64)), axis=0),)
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        x, *indices = operands
+        return (to.node("GatherND", x, self.onnx_positions(to, types[0], types[1], indices)),)
 
     def reference(self, x: np.ndarray, *indices: np.ndarray) -> np.ndarray:
         return x[self.places(x, indices)]

@@ -11,6 +11,7 @@ from graphc.dtypes import DType, TensorType, bool_, float32, float64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, compare, logical, select, unary
 from graphc.ir.graph import Node, Value
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.site import located
 from graphc.ops.families import Binary, Elementwise, Flat
 from graphc.ops.samples import Refusal, Source, refuses, special_operands
@@ -41,6 +42,9 @@ class NotEqual(Comparison):
     numpy = np.not_equal
     symbol = "!="
     commutative = True
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Not", to.node("Equal", *operands)),)
 
 
 class Less(Comparison):

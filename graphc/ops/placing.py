@@ -54,6 +54,20 @@ class Pad(Linear):
         sizes = [Term(str(v)) for v in (self.shape, self.starts, self.steps)]
         return to.plain("place", *operands, *sizes)
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        """Every position reads an element of x, and the fill is chosen where there is none."""
+        x, fill = operands
+        if types[0].size == 0:
+            return (to.node("Expand", fill, to.constant(list(self.shape))),)
+        inside = np.ones(self.shape, bool)
+        for axis, (extent, n, start, step) in enumerate(self._axes(types[0].shape)):
+            source = np.full(extent, -1)
+            source[start + step * np.arange(n)] = np.arange(n)
+            along = [-1 if a == axis else 1 for a in range(len(self.shape))]
+            inside &= (source >= 0).reshape(along)
+            x = to.node("Gather", x, to.constant(np.maximum(source, 0)), axis=axis)
+        return (to.node("Where", to.constant(inside), x, fill),)
+
     def reference(self, x: np.ndarray, fill: np.ndarray) -> np.ndarray:
         return place(x, fill, self.shape, self.starts, self.steps)
 

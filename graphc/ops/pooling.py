@@ -14,6 +14,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Load, call, const, index
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import For, Stmt, Store
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -55,6 +56,18 @@ class MaxPool(Op):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         sizes = [Term(str(v)) for v in (self.kernel, self.strides, self.padding)]
         return to.plain("max_pool", *operands, *sizes)
+
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        if not types[0].dtype.is_float:
+            return None
+        d = len(self.kernel)
+        pads = [pair[side] for side in (0, 1) for pair in self.padding]
+        x = to.node("Transpose", *operands, perm=[0, d + 1, *range(1, d + 1)])
+        sizes = {"kernel_shape": self.kernel, "strides": self.strides, "pads": pads}
+        y = to.node("MaxPool", x, **sizes)
+        return (to.node("Transpose", y, perm=[0, *range(2, d + 2), 1]),)
 
     def flops(self, x: TensorType) -> int:
         return self.infer(x)[0].size * math.prod(self.kernel) if x.dtype.is_float else 0

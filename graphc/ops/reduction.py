@@ -256,6 +256,11 @@ class All(Discrete, Reduction):
     torch = "all"
     kinds = "b"
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        axes = to.constant(list(self.axes))
+        found = to.node("ReduceMin", to.cast(operands[0], int32), axes, keepdims=0)
+        return (to.cast(found, bool_),)
+
     def fold(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x.all(self.axes))
 
@@ -267,6 +272,11 @@ class Any(Discrete, Reduction):
     kind = "any"
     torch = "any"
     kinds = "b"
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        axes = to.constant(list(self.axes))
+        found = to.node("ReduceMax", to.cast(operands[0], int32), axes, keepdims=0)
+        return (to.cast(found, bool_),)
 
     def fold(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x.any(self.axes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from graphc import ops
 from graphc.dtypes import TensorType, bool_
 from graphc.ir.expr import Expr, compare, const
 from graphc.ir.graph import Node, Value
+from graphc.ir.onnx_graph import Builder
 from graphc.ops.families import Binary, Flat, c_library
 
 
@@ -53,6 +55,10 @@ class Trunc(Rounding):
     numpy = np.trunc
     library = "trunc"
 
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        size = to.node("Floor", to.node("Abs", *operands))
+        return (to.node("Mul", to.node("Sign", *operands), size),)
+
 
 class FloatPredicate(Flat):
     """bool of a float."""
@@ -82,6 +88,10 @@ class IsInf(FloatPredicate):
 class IsFinite(FloatPredicate):
     name = "isfinite"
     numpy = np.isfinite
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        known = [to.node(kind, *operands) for kind in ("IsNaN", "IsInf")]
+        return (to.node("Not", to.node("Or", *known)),)
 
     def expr(self, x: Expr) -> Expr:
         return c_library("fabs", x) < const(np.inf, x.dtype)

@@ -15,6 +15,7 @@ from graphc import dtypes, ops
 from graphc.dtypes import TensorType, float32, float64, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -48,7 +49,7 @@ class ScatterOp(Indexed):
     #: What combines: NumPy's ufunc, the name of PyTorch's reduction and that of ONNX; "" of `set`.
     ufunc: ClassVar[np.ufunc | None] = None
     torch: ClassVar[str] = ""
-    in_onnx: ClassVar[str] = "none"
+    in_onnx: ClassVar[str] = ""
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         x, updates, *indices = operands
@@ -57,6 +58,16 @@ class ScatterOp(Indexed):
             return to.plain("scatter_set", x, updates, places)
         how = to.either(f"np.{self.ufunc.__name__}", repr(self.torch))
         return to.plain("scatter", Term(how), x, updates, places)
+
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        """ONNX leaves open which of several updates at one place wins."""
+        if not self.in_onnx or types[0].dtype.kind in "bu":
+            return None
+        x, updates, *indices = operands
+        positions = self.onnx_positions(to, types[0], types[2], indices)
+        return (to.node("ScatterND", x, positions, updates, reduction=self.in_onnx),)
 
     def reference(self, x: np.ndarray, updates: np.ndarray, *indices: np.ndarray) -> np.ndarray:
         places = self.places(x, indices)

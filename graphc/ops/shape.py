@@ -197,6 +197,8 @@ class Permute(IndexMap):
         return Term(f"{operands[0].atom}.{to.either('transpose', 'permute')}({self.axes})")
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        if not self.axes:
+            return operands
         return (to.node("Transpose", *operands, perm=list(self.axes)),)
 
     def reference(self, x: np.ndarray) -> np.ndarray:

@@ -81,6 +81,8 @@ class Slice(IndexMap):
         return term
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        if not self.starts:
+            return operands
         ends = [
             # Below zero counts from the end: before the first element is far below.
             end if (end := start + n * step) >= 0 else -(2**31)

@@ -11,6 +11,7 @@ from graphc import ops
 from graphc.dtypes import TensorType, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Expand
@@ -163,6 +164,9 @@ class Det(MatrixOp):
 
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         return to.function("linalg.det", *operands)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        return (to.node("Det", *operands),)
 
     def flops(self, a: TensorType) -> int:
         return 2 * a.size * a.shape[-1] // 3

@@ -13,6 +13,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import INDEX, Expr, Load, Var, binary, cast, index, logical, select
 from graphc.ir.graph import Value, apply
 from graphc.ir.loops import Assign, Declare, Do, For, Let, Stmt, Store, While
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -53,6 +54,13 @@ class Argsort(Discrete):
         if self.descending:
             return to.plain("argsort_descending", *operands, Term(str(self.axis)))
         return to.function("argsort", *operands, **to.axis(self.axis), kind="'stable'")
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        (x,) = operands
+        if types[0].dtype.kind in "bu":
+            x = to.cast(x, int64)
+        count = to.constant([types[0].shape[self.axis]])
+        return (to.several("TopK", 2, x, count, axis=self.axis, largest=int(self.descending))[1],)
 
     def spec(self, x: TensorType) -> Nest:
         lines = Lines(x, self.axis)
@@ -125,6 +133,17 @@ class Searchsorted(Discrete):
         if types[0].ndim == 1:
             return to.function(name, *operands, side=repr(self._side))
         return to.plain(name, *operands, Term(repr(self._side)))
+
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        if types[0].dtype is bool_ or types[0].ndim > 1:
+            return None
+        row, value = operands
+        value = to.node("Unsqueeze", value, to.constant([types[1].ndim]))
+        before = to.node("LessOrEqual" if self.right else "Less", row, value)
+        last = to.constant([types[1].ndim])
+        return (to.node("ReduceSum", to.cast(before, int64), last, keepdims=0),)
 
     def spec(self, row: TensorType, value: TensorType) -> Nest:
         lead = row.ndim - 1

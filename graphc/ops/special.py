@@ -13,6 +13,7 @@ from graphc import ops
 from graphc.dtypes import TensorType, int32
 from graphc.ir.expr import Expr, call, const
 from graphc.ir.graph import Node, Value
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.terms import Term
 from graphc.ir.terms import call as written_call
@@ -54,6 +55,10 @@ class Erfc(OfNumbers):
 
     name = "erfc"
     numpy = _each(math.erfc)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        one = to.constant(np.array(1, types[0].dtype.numpy))
+        return (to.node("Sub", one, to.node("Erf", *operands)),)
 
     def partial(self, node: Node, operand: int, g: Value) -> Value:
         return ops.multiply(g, _bell(-2 / math.sqrt(math.pi), node.inputs[0]))

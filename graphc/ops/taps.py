@@ -21,6 +21,7 @@ class Tap(Identity):
 
     name = "tap"
     kinds = "f"
+    in_onnx = "Identity"
     label: str
     backward: bool = False
 

@@ -15,6 +15,7 @@ from graphc.dtypes import ALL, TensorType, float32, float64, int32, int64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import INDEX, Expr, call, cast, index, logical, select
 from graphc.ir.graph import Node, Op, Value, apply
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -76,6 +77,23 @@ class DynamicSlice(Windowed, Linear):
         x, *starts = operands
         lengths = Term(str(self.lengths))
         return to.plain("dynamic_slice", x, to.sequence(starts), lengths)
+
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        if self.batches or not self.lengths:
+            return None if self.batches else operands
+        x, *starts = operands
+        zero, begins = to.constant(np.array(0)), []
+        for start, n, w in zip(starts, types[0].shape, self.lengths, strict=True):
+            at = to.cast(start, int64)
+            ahead = to.node("Add", at, to.constant(np.array(n)))
+            at = to.node("Where", to.node("Less", at, zero), ahead, at)
+            at = to.node("Min", to.node("Max", at, zero), to.constant(np.array(n - w)))
+            begins.append(to.node("Unsqueeze", at, to.constant([0])))
+        begin = to.node("Concat", *begins, axis=0)
+        end = to.node("Add", begin, to.constant(list(self.lengths)))
+        return (to.node("Slice", x, begin, end, to.constant(list(range(len(begins))))),)
 
     def spec(self, x: TensorType, *starts: TensorType) -> Pointwise:
         def body(i: Index, read: Reader) -> Expr:

@@ -14,6 +14,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import index
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.loops import For, Stmt
+from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
@@ -53,6 +54,18 @@ class Windows(IndexMap):
     def python(self, to: Dialect, types: Sequence[TensorType], *operands: Term) -> Term:
         sizes = [Term(str(v)) for v in (self.kernel, self.strides, self.dilation)]
         return to.plain("windows", *operands, *sizes)
+
+    def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
+        (x,) = operands
+        d = len(self.kernel)
+        counts = self.geometry.windows(types[0].shape[1:-1])
+        for a, (count, k, s, e) in enumerate(
+            zip(counts, self.kernel, self.strides, self.dilation, strict=True)
+        ):
+            at = s * np.arange(count)[:, None] + e * np.arange(k)
+            x = to.node("Gather", x, to.constant(at), axis=1 + 2 * a)
+        order = [0, *range(1, 2 * d, 2), *range(2, 1 + 2 * d, 2), 1 + 2 * d]
+        return (to.node("Transpose", x, perm=order),)
 
     def index(self, source: tuple[int, ...], i: Index) -> Index:
         d = len(self.kernel)
