@@ -106,8 +106,8 @@ class Indexed(Op):
             along = [-1 if d == a else 1 for d in range(at.ndim)]
             numbers = np.broadcast_to(np.arange(x.shape[a]).reshape(along), at.shape)
             columns.append(to.constant(np.ascontiguousarray(numbers)))
-        for index, extent in zip(indices, x.shape[self.batches :], strict=False):
-            given = to.cast(index, int64)
+        for name, extent in zip(indices, x.shape[self.batches :], strict=False):
+            given = to.cast(name, int64)
             size, zero = to.constant(np.array(extent)), to.constant(np.array(0))
             ahead = to.node("Add", given, size)
             inside = to.node("Where", to.node("Less", given, zero), ahead, given)
