@@ -93,8 +93,8 @@ class Log2(Function):
     numpy = np.log2
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
-        scale = to.constant(np.array(1 / math.log(2), types[0].dtype.numpy))
-        return (to.node("Mul", to.node("Log", *operands), scale),)
+        base = to.constant(np.array(math.log(2), types[0].dtype.numpy))
+        return (to.node("Div", to.node("Log", *operands), base),)
 
     domains = POSITIVE
 
@@ -107,8 +107,8 @@ class Log10(Function):
     numpy = np.log10
 
     def onnx(self, to: Builder, types: Sequence[TensorType], *operands: str) -> Sequence[str]:
-        scale = to.constant(np.array(1 / math.log(10), types[0].dtype.numpy))
-        return (to.node("Mul", to.node("Log", *operands), scale),)
+        base = to.constant(np.array(math.log(10), types[0].dtype.numpy))
+        return (to.node("Div", to.node("Log", *operands), base),)
 
     domains = POSITIVE
 
