@@ -128,7 +128,7 @@ def stays_in_row(strided: Strided, rows: int, size: int) -> bool:
     of as many equal parts of the buffer.
     """
     axes = leading(strided.shape, rows)
-    if axes is None or size % rows or strided.offset < 0 or min(strided.strides) < 0:
+    if axes is None or size % rows or strided.offset < 0 or min(strided.strides, default=0) < 0:
         return False
     step = size // rows
     row = [step * stride for stride in row_major(strided.shape[:axes])]
