@@ -64,6 +64,11 @@ class Arguments:
         if workspace is not None:
             self.list.append(Argument(Param("work", uint8, readonly=False), workspace))
 
+    def keep(self, words: set[str]) -> None:
+        """Leaves out arguments whose names are not among the words of the kernel's text."""
+        self.list = [a for a in self.list if a.param.name in words]
+        self.names = {v: name for v, name in self.names.items() if name in words}
+
 
 def workspace_pointer(name: str, dtype: DType, offset: int, per_thread: int = 0) -> Pointer:
     """A typed pointer into the workspace; `per_thread` bytes belong to each thread behind it."""

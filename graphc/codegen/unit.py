@@ -162,6 +162,9 @@ def _kernel(
             body = choose_body(kernel, arguments, calls, threads)
     else:
         body = keep_scalar(tidy(unswitch(split_loops(_BODIES[type(kernel)](kernel, arguments)))))
+    if panels is not None:
+        # What was packed in front of a loop is not read where it lay.
+        arguments.keep(set(re.findall(r"\w+", emit_c.function(Function("?", [], body)))))
     find = _TILES.get(type(kernel))
     if find is not None:
         unit.definitions.update((find(kernel),))

@@ -51,7 +51,7 @@ def scatter_set(x, updates, places):
 
 def window_at(x, starts, lengths):
     """The index of the window at starts[b...] for each place b...; moved inside x."""
-    lead = starts[0].ndim if starts else 0
+    lead = x.ndim - len(starts)
     for b in np.ndindex(x.shape[:lead]):
         parts = []
         for start, n, w in zip(starts, x.shape[lead:], lengths, strict=True):
@@ -64,14 +64,14 @@ def window_at(x, starts, lengths):
 def dynamic_slice(x, starts, lengths):
     """The windows of some lengths that begin at starts[b...], moved inside x."""
     windows = [x[place] for place in window_at(x, starts, lengths)]
-    lead = starts[0].shape if starts else ()
+    lead = x.shape[: x.ndim - len(starts)]
     return np.array(windows, x.dtype).reshape((*lead, *lengths))
 
 
 def dynamic_update_slice(x, update, starts):
     """x with the windows that begin at starts[b...] replaced by an update."""
     out = x.copy()
-    lead = starts[0].ndim if starts else 0
+    lead = x.ndim - len(starts)
     places = window_at(x, starts, update.shape[lead:])
     for b, place in zip(np.ndindex(x.shape[:lead]), places, strict=True):
         out[place] = update[b]

@@ -56,7 +56,7 @@ def scatter_set(x, updates, places):
 
 def window_at(x, starts, lengths):
     """The index of the window at starts[b...] for each place b...; moved inside x."""
-    lead = starts[0].ndim if starts else 0
+    lead = x.ndim - len(starts)
     for b in itertools.product(*map(range, x.shape[:lead])):
         parts = []
         for start, n, w in zip(starts, x.shape[lead:], lengths, strict=True):
@@ -68,7 +68,7 @@ def window_at(x, starts, lengths):
 
 def dynamic_slice(x, starts, lengths):
     """The windows of some lengths that begin at starts[b...], moved inside x."""
-    lead = starts[0].shape if starts else ()
+    lead = x.shape[: x.ndim - len(starts)]
     out = torch.zeros((*lead, *lengths), dtype=x.dtype)
     for place in window_at(x, starts, lengths):
         out[place[: len(lead)]] = x[place]
@@ -78,7 +78,7 @@ def dynamic_slice(x, starts, lengths):
 def dynamic_update_slice(x, update, starts):
     """x with the windows that begin at starts[b...] replaced by an update."""
     out = x.clone()
-    lead = starts[0].ndim if starts else 0
+    lead = x.ndim - len(starts)
     for place in window_at(x, starts, update.shape[lead:]):
         out[place] = update[place[:lead]]
     return out
