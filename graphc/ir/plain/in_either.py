@@ -12,6 +12,18 @@ def taps(counts, kernel, strides, dilation):
         yield k, (slice(None), *[slice(t * d, t * d + s * (o - 1) + 1, s) for t, o, s, d in axes])
 
 
+def window_at(x, starts, lengths):
+    """The index of the window at starts[b...] for each place b...; moved inside x."""
+    lead = x.ndim - len(starts)
+    for b in itertools.product(*map(range, x.shape[:lead])):
+        parts = []
+        for start, n, w in zip(starts, x.shape[lead:], lengths, strict=True):
+            at = int(start[b])
+            at = max(0, min(at + n if at < 0 else at, n - w))
+            parts.append(slice(at, at + w))
+        yield (*b, *parts)
+
+
 def scan(body, consts, carries, slices, stacked, steps):
     """Runs a body for some steps: carries go from one to the next, further results are stacked."""
     for t in steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.ir.plain.in_either import taps
+from graphc.ir.plain.in_either import taps, window_at
 
 
 def place(x, fill, shape, starts, steps):
@@ -47,18 +47,6 @@ def scatter_set(x, updates, places):
         rows, last = np.unique(rows[::-1], return_index=True)
         out.reshape(-1, *rest)[rows] = updates.reshape(-1, *rest)[::-1][last]
     return out
-
-
-def window_at(x, starts, lengths):
-    """The index of the window at starts[b...] for each place b...; moved inside x."""
-    lead = x.ndim - len(starts)
-    for b in np.ndindex(x.shape[:lead]):
-        parts = []
-        for start, n, w in zip(starts, x.shape[lead:], lengths, strict=True):
-            at = int(start[b])
-            at = max(0, min(at + n if at < 0 else at, n - w))
-            parts.append(slice(at, at + w))
-        yield (*b, *parts)
 
 
 def dynamic_slice(x, starts, lengths):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import torch
 
-from graphc.ir.plain.in_either import taps
+from graphc.ir.plain.in_either import taps, window_at
 
 
 def place(x, fill, shape, starts, steps):
@@ -52,18 +50,6 @@ def scatter_set(x, updates, places):
     last = last.scatter_reduce(0, rows, torch.arange(len(rows)), "amax")
     out[last >= 0] = updates.reshape(len(rows), *rest)[last[last >= 0]]
     return out.reshape(x.shape)
-
-
-def window_at(x, starts, lengths):
-    """The index of the window at starts[b...] for each place b...; moved inside x."""
-    lead = x.ndim - len(starts)
-    for b in itertools.product(*map(range, x.shape[:lead])):
-        parts = []
-        for start, n, w in zip(starts, x.shape[lead:], lengths, strict=True):
-            at = int(start[b])
-            at = max(0, min(at + n if at < 0 else at, n - w))
-            parts.append(slice(at, at + w))
-        yield (*b, *parts)
 
 
 def dynamic_slice(x, starts, lengths):
