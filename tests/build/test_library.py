@@ -54,6 +54,14 @@ def test_targets(tmp_path: Path) -> None:
     assert paths["generic"].path != paths["native"].path
 
 
+def test_native_code_is_of_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that two machines share gives neither the code of the other."""
+    here = {t: load(PLUS_ONE, "int f(int);", target=t).path for t in ("native", "generic")}
+    monkeypatch.setattr(cpu, "identity", lambda: "another processor")
+    assert load(PLUS_ONE, "int f(int);", target="native").path != here["native"]
+    assert load(PLUS_ONE, "int f(int);", target="generic").path == here["generic"]
+
+
 def test_a_target_that_would_end_the_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "aarch64" if cpu.machine() == "x86_64" else "x86-64-v2"
     with pytest.raises(ArgumentError, match="does not have"):
