@@ -35,7 +35,7 @@ def preamble(program: Program, functions: int) -> str:
         "Arena slots: offset, bytes, first and last kernel that use it",
         *slots,
     ]
-    return "/* " + "\n * ".join(lines) + " */\n"
+    return "/* " + "\n".join([lines[0], *(f" * {line}".rstrip() for line in lines[1:])]) + " */\n"
 
 
 def _arguments(program: Program) -> Iterator[str]:

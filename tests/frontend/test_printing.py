@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import networkx
 import numpy as np
 import pytest
 
@@ -92,7 +93,6 @@ def test_diff_shows_what_came_and_went():
 
 
 def test_networkx_and_dot():
-    networkx = pytest.importorskip("networkx")
     graph = traced().graph
     other = graph.to_networkx()
     assert other.number_of_nodes() == len(graph)
