@@ -47,13 +47,13 @@ def test_lines_carry_names_types_and_places():
     text = str(traced().graph)
     assert re.match(r'w1: float32\[3,4\] += input args\[0\]\["w1"\] +# test_printing.py:\d+', text)
     assert re.search(r"= matmul\(x, w1\) ", line_at(text, "v0: float32[5,4]"))
-    assert re.search(r"= tanh\(v0\) +# test_printing.py:18$", line_at(text, "hidden: float32[5,4]"))
+    assert re.search(r"= tanh\(v0\) +# test_printing.py:19$", line_at(text, "hidden: float32[5,4]"))
     assert "= matmul(hidden, w2)" in line_at(text, "out: float32[5,1]")
     assert "= multiply(loss, " in line_at(text, "loss_2: float32[]")
     assert "= exp(shifted)" in line_at(text, "loss_3: float32[]")
     assert "= multiply(loss_3, " in line_at(text, "loss_4: float32[]")
     assert "= exp(shifted_2)" in line_at(text, "loss_5: float32[]")
-    assert "# d tanh, test_printing.py:18" in text
+    assert "# d tanh, test_printing.py:19" in text
     tail = text.splitlines()[-3:]
     assert tail[0].endswith('as result[0]["w1"]   # in the memory of w1')
     assert tail[2] == "return loss_5   as result[1]"
