@@ -55,8 +55,8 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 
 MAX_LINES = 400
 TOP_LEVEL = {"LICENSE", "README.md", "benchmarks", "graphc", "pyproject.toml", "runtime", "tests"}
-#: Left behind by tools; `.gitignore` names them.
-ARTEFACTS = ("build", "dist", "__pycache__")
+#: Left behind by tools and by the README's first command; `.gitignore` names them.
+ARTEFACTS = ("build", "dist", "__pycache__", "gpt.safetensors")
 SOURCES = (".py", ".c", ".h", ".md", ".toml", ".yml", ".yaml", ".cfg", ".txt", ".html", ".js")
 
 
