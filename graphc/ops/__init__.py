@@ -281,3 +281,12 @@ def batch_all(size: int, inputs: Sequence[Value], batched: Sequence[bool]) -> li
     return [
         v if has else broadcast(v, (size, *v.shape)) for v, has in zip(inputs, batched, strict=True)
     ]
+
+
+def batch_merged(op: Op, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
+    """The batching rule of an operator with a batch axis of its own: the new axis joins that."""
+    every = batch_all(size, inputs, batched)
+    batch = every[0].shape[1]
+    results = apply(op, *[reshape(v, (size * batch, *v.shape[2:])) for v in every])
+    parts = tuple(reshape(v, (size, batch, *v.shape[1:])) for v in results)
+    return parts, (True,) * len(parts)

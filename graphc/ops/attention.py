@@ -163,7 +163,7 @@ class Attention(Attending):
         return (mixed if zero is None else ops.add(mixed, zero)), ops.reshape(by_row, lse.shape)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        return batched_attention(self, size, inputs, batched)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -233,17 +233,6 @@ def along(rows: Value, scores: Value) -> Value:
 def shared(k: np.ndarray, q: np.ndarray) -> np.ndarray:
     """The keys or values of every head of q."""
     return np.repeat(k, q.shape[1] // k.shape[1], axis=1)
-
-
-def batched_attention(op: Attending, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-    """The new axis and the batch become one."""
-    every = ops.batch_all(size, inputs, batched)
-    merged = [ops.reshape(v, (size * v.shape[1], *v.shape[2:])) for v in every]
-    results = apply(op, *merged)
-    batch = every[0].shape[1]
-    return tuple(ops.reshape(v, (size, batch, *v.shape[1:])) for v in results), (True,) * len(
-        results
-    )
 
 
 def cases(source: Source) -> Iterator[tuple[str, tuple[float, bool], tuple[np.ndarray, ...]]]:

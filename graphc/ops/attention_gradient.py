@@ -18,7 +18,6 @@ from graphc.ops.attention import (
     Attention,
     Slopes,
     along,
-    batched_attention,
     cases,
     merged,
     score_tangent,
@@ -146,7 +145,7 @@ class AttentionGradient(Attending):
         return ops.reshape(dq, q.shape), dk, dv
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        return batched_attention(self, size, inputs, batched)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

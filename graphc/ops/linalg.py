@@ -39,6 +39,14 @@ class MatrixOp(Op):
         if not a.dtype.is_float:
             raise DTypeError(located(f"{what}: required float"))
 
+    def check_system(self, a: TensorType, b: TensorType) -> None:
+        what = f"{self.name}({a}, {b})"
+        self.check(a, what)
+        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
+            raise ShapeError(located(f"{what}: right-hand sides [b…, {a.shape[-1]}, m] required"))
+        if a.dtype is not b.dtype:
+            raise DTypeError(located(f"{what}: dtypes differ"))
+
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         results = apply(self, *ops.batch_all(size, inputs, batched))
         return results, (True,) * len(results)
@@ -64,12 +72,7 @@ class TriangularSolve(MatrixOp):
     unit: bool = False
 
     def infer(self, a: TensorType, b: TensorType) -> tuple[TensorType, ...]:
-        what = f"triangular_solve({a}, {b})"
-        self.check(a, what)
-        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
-            raise ShapeError(located(f"{what}: right-hand sides [b…, {a.shape[-1]}, m] required"))
-        if a.dtype is not b.dtype:
-            raise DTypeError(located(f"{what}: dtypes differ"))
+        self.check_system(a, b)
         return (b,)
 
     def _matrix(self, a: np.ndarray) -> np.ndarray:

@@ -151,9 +151,7 @@ class MaxPool(Op):
         return (ops.sum(moved, self._taps),)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        (x,) = inputs
-        result = apply(self, ops.reshape(x, (size * x.shape[1], *x.shape[2:])))[0]
-        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -135,12 +135,7 @@ class MaxPoolGrad(Op):
         return (None if tg is None else apply(self, node.inputs[0], tg)[0],)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        merged = [
-            ops.reshape(v, (size * v.shape[1], *v.shape[2:]))
-            for v in ops.batch_all(size, inputs, batched)
-        ]
-        result = apply(self, *merged)[0]
-        return (ops.reshape(result, (size, result.shape[0] // size, *result.shape[1:])),), (True,)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -13,7 +13,6 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.graph import Node, Value, apply
 from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
-from graphc.ir.site import located
 from graphc.ir.spec import Expand
 from graphc.ir.terms import Term
 from graphc.ops.linalg import MatrixOp
@@ -34,12 +33,7 @@ class Solve(MatrixOp):
     transposed: bool = False
 
     def infer(self, a: TensorType, b: TensorType) -> tuple[TensorType, ...]:
-        what = f"solve({a}, {b})"
-        self.check(a, what)
-        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
-            raise ShapeError(located(f"{what}: right-hand sides [b…, {a.shape[-1]}, m] required"))
-        if a.dtype is not b.dtype:
-            raise DTypeError(located(f"{what}: dtypes differ"))
+        self.check_system(a, b)
         return (b,)
 
     def reference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

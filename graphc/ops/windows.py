@@ -86,10 +86,7 @@ class Windows(IndexMap):
         return (apply(Fold(extents, self.strides, self.dilation), g)[0],)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        (x,) = inputs
-        merged = ops.reshape(x, (size * x.shape[1], *x.shape[2:]))
-        result = apply(self, merged)[0]
-        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def variants(cls) -> Sequence[tuple[tuple[int, ...], IndexMap]]:
@@ -180,10 +177,7 @@ class Fold(Linear):
         return (apply(Windows(kernel, self.strides, self.dilation), g)[0],)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
-        (x,) = inputs
-        merged = ops.reshape(x, (size * x.shape[1], *x.shape[2:]))
-        result = apply(self, merged)[0]
-        return (ops.reshape(result, (size, x.shape[1], *result.shape[1:])),), (True,)
+        return ops.batch_merged(self, size, inputs, batched)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
