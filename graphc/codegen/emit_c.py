@@ -219,6 +219,7 @@ def _unary(e: Unary) -> str:
 
 
 def _binary(e: Binary, outer: int) -> str:
+    e = _subtraction(e)
     strength = _PRECEDENCE[e.op]
     wide = _UNSIGNED.get(e.left.dtype.name)
     if e.op in "+-*" and wide is not None:
@@ -231,6 +232,18 @@ def _binary(e: Binary, outer: int) -> str:
     if e.dtype.name in ("uint8", "uint32") and e.op in "+-*" and e.dtype.itemsize < 4:
         return f"({e.dtype.c})({text})"
     return f"({text})" if strength < outer else text
+
+
+def _subtraction(e: Binary) -> Binary:
+    """a + -c as a - c, and a + -c·b as a - c·b: the same bits, without the second sign."""
+    if e.op == "+" and (e.dtype is INDEX or e.dtype.is_float):
+        match e.right:
+            case Const(_, value) if value < 0:
+                return Binary(e.dtype, "-", e.left, Const(e.dtype, -value))
+            case Binary(_, "*", Const(_, value), factor) if value < 0:
+                term = Binary(e.dtype, "*", Const(e.dtype, -value), factor)
+                return Binary(e.dtype, "-", e.left, term)
+    return e
 
 
 def _side(e: Expr, op: str, strength: int) -> str:

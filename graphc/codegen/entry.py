@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphc.codegen.emit_c import wrapped
 from graphc.codegen.hazards import accesses, barriers
 from graphc.codegen.turns import as_loops
 from graphc.schedule.program import Buffer, Memory, Program
@@ -38,7 +39,7 @@ def region(program: Program, kernels: Sequence[str], threads: int, scope: str = 
         names.append(name)
         text += f"static void {name}(void *context, gx_thread t)\n{{\n"
         text += "    const gx_step *const s = context;\n"
-        text += "".join(f"    {line}\n" for line in part)
+        text += "".join(_wrapped(f"    {line}") for line in part)
         text += "    (void)s;\n    (void)t;\n" if not part else ""
         text += "}\n\n"
     if len(parts) > 1:
@@ -130,6 +131,14 @@ def _calls(program: Program, calls: Sequence[str], threads: int, scope: str) -> 
             lines.append("gx_barrier_wait(t);")
         lines.append(call)
     return lines
+
+
+def _wrapped(line: str) -> str:
+    """A line of statements; a call that is long goes on under its first argument."""
+    head, _, arguments = line.partition("(")
+    if not arguments.endswith(");"):
+        return line + "\n"
+    return "\n".join(wrapped(head + "(", arguments[:-2].split(", "), ");")) + "\n"
 
 
 def _copies(program: Program, scope: str) -> list[str]:

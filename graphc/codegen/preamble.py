@@ -42,14 +42,14 @@ def _arguments(program: Program) -> Iterator[str]:
     graph = program.graph
     for i, value in enumerate(graph.inputs):
         label = getattr(value.node.op, "label", "")
-        yield f"  in[{i}]   {_typed(value.type)}  {comment_text(label)}"
+        yield f"  {f'in[{i}]':<7} {_typed(value.type)}  {comment_text(label)}"
     for i, array in enumerate(program.constants, len(graph.inputs)):
-        yield f"  in[{i}]   {_typed(TensorType(array.shape, as_dtype(array.dtype)))}  a constant"
+        yield f"  {f'in[{i}]':<7} {_typed(TensorType(array.shape, as_dtype(array.dtype)))}  a constant"
     donated = {j: i for i, j in graph.donated.items()}
     names = graph.output_names or [""] * len(graph.outputs)
     for j, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
         where = f"written over in[{donated[j]}]" if j in donated else ""
-        yield f"  out[{j}]  {_typed(value.type)}  {comment_text(name)}  {where}".rstrip()
+        yield f"  {f'out[{j}]':<7} {_typed(value.type)}  {comment_text(name)}  {where}".rstrip()
 
 
 def _slots(program: Program) -> Iterator[str]:

@@ -78,6 +78,8 @@ class _Fusion:
         self.of: dict[Node, Group] = {}
         #: Nodes that no group has yet, in order, with the length of the chain behind each.
         self.waiting: dict[Node, int] = {}
+        #: The last group of the update that reads a value.
+        self.updates: dict[Value, Group] = {}
 
     def run(self, nodes: Sequence[Node]) -> list[Group]:
         for node in nodes:
@@ -95,8 +97,10 @@ class _Fusion:
             self.waiting[node] = 1 + max((self.waiting[n] for n in waiting), default=0)
             if self.waiting[node] <= MAX_WAITING:
                 return
+        near = [latest] if latest is not None else []
         for producer in waiting:
-            self._settle(producer, latest)
+            self._settle(producer, near)
+            near.append(self.of[producer])
         self._settle(node)
 
     def _may_wait(self, node: Node) -> bool:
@@ -115,8 +119,8 @@ class _Fusion:
                     stack.append(root.node)
         return sorted(found, key=lambda n: n.serial)
 
-    def _settle(self, node: Node, group: Group | None = None) -> None:
-        """Puts a node into `group` if it fits there, else where its producers are."""
+    def _settle(self, node: Node, near: Sequence[Group] = ()) -> None:
+        """Puts a node into a group of `near` if it fits there, else where its producers are."""
         self.waiting.pop(node, None)
         spec = self.storage.spec[node]
         if isinstance(spec, Reduce):
@@ -124,7 +128,7 @@ class _Fusion:
             return
         pointwise = isinstance(spec, (Scalar, Pointwise))
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
-        for candidate in self._candidates(node, group) if pointwise else ():
+        for candidate in self._candidates(node, near) if pointwise else ():
             if candidate.kind in _CLOSED:
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
@@ -151,6 +155,8 @@ class _Fusion:
         group.arrays.update(self._roots(node))
         group.arrays.update(node.outputs)
         self.of[node] = group
+        if self.phase[node] is Phase.UPDATE:
+            self.updates.update((root, group) for root in self._roots(node))
 
     def _is_kept(self, source: Node, node: Node) -> bool:
         """Whether a node behind the turn from forward to backward reads one before it."""
@@ -164,16 +170,20 @@ class _Fusion:
         last = max(made, key=lambda g: g.order, default=None)
         return last if last is not None and len(self.groups) - last.order <= RECENT else None
 
-    def _candidates(self, node: Node, group: Group | None) -> list[Group]:
+    def _candidates(self, node: Node, near: Sequence[Group]) -> list[Group]:
         """The groups that a node may join, best first. One that reads only memory is as well off
-        in any group at hand that goes over the same elements; one that reads a part of what others
-        read other parts of (the gates of a recurrent layer), in theirs.
+        in any group at hand that goes over the same elements, or the same number; one that reads a
+        part of what others read other parts of (the gates of a recurrent layer), in theirs. An
+        update reads a gradient once: both moments of an optimizer are in one group.
         """
         latest = self._latest(node)
-        found = [g for g in (group, latest, self._recent(node)) if g is not None]
+        found = [*near, *(g for g in (latest, self._recent(node)) if g is not None)]
+        if self.phase[node] is Phase.UPDATE:
+            found += [self.updates[root] for root in self._made(node) if root in self.updates]
         at_hand = list(reversed(self.groups[-RECENT:]))
         if latest is None:
-            found += at_hand if node.types[0].size >= self.large else []
+            size = node.types[0].size
+            found += at_hand if size >= self.large or size == 1 else []
         else:
             parts = {r for r in self._made(node) if r.type.size > node.types[0].size}
             found += [g for g in at_hand if g.order > latest.order and parts & g.arrays]
