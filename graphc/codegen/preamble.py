@@ -42,14 +42,15 @@ def _arguments(program: Program) -> Iterator[str]:
     graph = program.graph
     for i, value in enumerate(graph.inputs):
         label = getattr(value.node.op, "label", "")
-        yield f"  {f'in[{i}]':<7} {_typed(value.type)}  {comment_text(label)}"
+        yield _row(f"in[{i}]", value.type, comment_text(label))
     for i, array in enumerate(program.constants, len(graph.inputs)):
-        yield f"  {f'in[{i}]':<7} {_typed(TensorType(array.shape, as_dtype(array.dtype)))}  a constant"
+        type = TensorType(array.shape, as_dtype(array.dtype))
+        yield _row(f"in[{i}]", type, "a constant")
     donated = {j: i for i, j in graph.donated.items()}
     names = graph.output_names or [""] * len(graph.outputs)
     for j, (value, name) in enumerate(zip(graph.outputs, names, strict=True)):
         where = f"written over in[{donated[j]}]" if j in donated else ""
-        yield f"  {f'out[{j}]':<7} {_typed(value.type)}  {comment_text(name)}  {where}".rstrip()
+        yield _row(f"out[{j}]", value.type, f"{comment_text(name)}  {where}".rstrip())
 
 
 def _slots(program: Program) -> Iterator[str]:
@@ -58,8 +59,8 @@ def _slots(program: Program) -> Iterator[str]:
         yield f"  {b.offset:>10} {b.nbytes:>10}  {b.first:>4} to {b.last - 1:<4} {what}"
 
 
-def _typed(type: TensorType) -> str:
-    return f"{type!s:24}"
+def _row(place: str, type: TensorType, what: str) -> str:
+    return f"  {place:<7} {type!s:24}  {what}"
 
 
 def interface(program: Program) -> str:
