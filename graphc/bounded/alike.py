@@ -34,6 +34,21 @@ def alike(parts: Sequence[Any]) -> bool:
     return True
 
 
+def mentions(parts: Any, name: str) -> bool:
+    """Whether a variable of that name stands in expressions or sequences of them."""
+    stack, seen = [parts], set()
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Var) and part.name == name:
+            return True
+        if isinstance(part, (list, tuple)):
+            stack.extend(part)
+        elif isinstance(part, (Expr, Stmt)) and is_dataclass(part) and id(part) not in seen:
+            seen.add(id(part))
+            stack.extend(getattr(part, f.name) for f in fields(part))
+    return False
+
+
 def computation(node: Node, spec: Spec) -> Any:
     """What an element (of a loop nest: a unit of work) is computed of, as expressions; None for a
     declaration that says it otherwise. Elements of operands are calls, so that only positions

@@ -1,11 +1,14 @@
 """One step at several sizes: which axes have the size, and where rows that do not count would
 reach others.
 
-Law: let every array hold, in the first rows along its sized axes, what the step of a smaller size
-holds. An operator keeps that up if an element is computed at its place by the same expression at
-every size, from elements at places that do not depend on the size; folds and products along a sized
-axis keep it up if the rows that do not count hold what changes nothing. Whatever is neither is
-refused.
+Law: let every array hold, in the rows that count along its sized axes, what the step of a smaller
+size holds. An operator keeps that up if an element is computed at its place by the same expression
+at every size, from elements at places that do not depend on the size; folds and products along a
+sized axis keep it up if the rows that do not count hold what changes nothing. Whatever is neither
+is refused.
+
+The rows that count are the first ones of most axes. Where a view joins an axis with those in front
+of it, [time, B, width] to [time * B, width], they are the first ones of each part.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.bounded.alike import alike, computation
-from graphc.bounded.sizes import Axes
+from graphc.bounded.alike import alike, computation, mentions
+from graphc.bounded.places import joined, viewed
+from graphc.bounded.sizes import Axes, Axis
 from graphc.dtypes import DType
 from graphc.errors import TraceError
 from graphc.ir.graph import Graph, Input, Node, Value
@@ -42,9 +46,10 @@ from graphc.ir.spec import (
 @dataclass
 class Family:
     """The graphs of a step at some sizes. Of the first: `axes` of its values that have the size,
-    `neutral`, the operands whose rows that do not count have to be a number, and `numbers`, the
-    constants that depend on the size, with their values at all sizes. `counts` are the numbers of
-    elements, for a size of one, that extents and folds count.
+    `neutral`, the operands whose rows that do not count have to be a number, `numbers`, the
+    constants that depend on the size, with their values at all sizes, and `inside`, the same of the
+    bodies that have some of these. `counts` are the numbers of elements, for a size of one, that
+    extents and folds count.
     """
 
     name: str
@@ -53,7 +58,12 @@ class Family:
     axes: dict[Value, Axes] = field(default_factory=dict)
     neutral: dict[tuple[Node, int], Any] = field(default_factory=dict)
     numbers: dict[Node, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    inside: dict[Node, tuple[Family, ...]] = field(default_factory=dict)
     counts: set[int] = field(default_factory=set)
+
+    @property
+    def needs_size(self) -> bool:
+        return bool(self.neutral or self.numbers or self.inside)
 
 
 def family(name: str, sizes: Sequence[int], graphs: Sequence[Graph]) -> Family:
@@ -113,12 +123,16 @@ class _Comparison:
                 raise self._refused(
                     node, f"axis {axis} of the result is no multiple of the size: {values[0].type}"
                 )
-            axes.append((axis, factor))
+            axes.append(Axis(axis, factor))
             self.found.counts.add(factor)
         return tuple(axes)
 
     def _sized(self, value: Value) -> set[int]:
-        return {a for a, _ in self.known[value]}
+        return {a.axis for a in self.known[value]}
+
+    def _axis(self, value: Value, axis: int) -> tuple[Axis, ...]:
+        """An axis of a value that has the size, if it does."""
+        return tuple(a for a in self.known[value] if a.axis == axis)
 
     def _node(self, group: Sequence[Node]) -> None:
         node = group[0]
@@ -134,6 +148,10 @@ class _Comparison:
         rule = _RULES.get(type(specs[0]))
         if rule is None or not all(type(s) is type(specs[0]) for s in specs):
             raise self._refused(node, "it takes arrays of fixed sizes alone")
+        if type(specs[0]) not in _THROUGH:
+            for value in node.inputs:
+                if any(a.outer > 1 for a in self.known[value]):
+                    raise self._refused(node, "the rows that count do not stand together")
         rule(self, group, specs, equal)
 
     def _constant(self, group: Sequence[Node], arrays: Sequence[np.ndarray]) -> None:
@@ -152,8 +170,25 @@ class _Comparison:
     # What is asked of each declaration.
 
     def _elementwise(self, group: Sequence[Node], specs: Sequence[Spec], equal: bool) -> None:
-        if not equal:
-            raise self._refused(group[0], "its parameters depend on the size")
+        node = group[0]
+        axes = joined([self.known[v] for v in node.inputs])
+        if not equal or axes is None:
+            raise self._refused(node, "its parameters or places depend on the size")
+        for value in node.outputs:
+            self.known[value] = axes
+
+    def _viewed(self, group: Sequence[Node], specs: Sequence[Spec], equal: bool) -> None:
+        node = group[0]
+        given, made = self.known[node.inputs[0]], self.known[node.outputs[0]]
+        parts = [computation(n, s) for n, s in zip(group, specs, strict=True)]
+        axes: Axes | None
+        if all(a.outer == 1 for a in given) and alike(parts):
+            axes = tuple(a._replace(outer=mentions(parts[0], f"i{a.axis}")) for a in made)
+        else:
+            axes = viewed(group, self.found.sizes, given, made)
+        if axes is None:
+            raise self._refused(node, "what an element is computed of depends on the size")
+        self.known[node.outputs[0]] = axes
 
     def _placed(self, group: Sequence[Node], specs: Sequence[Spec], equal: bool) -> None:
         parts = [computation(n, s) for n, s in zip(group, specs, strict=True)]
@@ -187,15 +222,27 @@ class _Comparison:
             if count % self.found.sizes[0] == 0:
                 self.found.counts.add(count // self.found.sizes[0])
             self._needs(node, 0, spec.kind)
+        kept = [a for a in range(value.type.ndim) if a not in spec.axes]
+        self.known[node.outputs[0]] = tuple(
+            a._replace(axis=k) for k, axis in enumerate(kept) for a in self._axis(value, axis)
+        )
 
     def _contract(self, group: Sequence[Node], specs: Sequence[Spec], equal: bool) -> None:
         node = group[0]
         left, right = node.inputs
-        if left.type.ndim - 1 in self._sized(left):
+        inner = left.type.ndim - 1
+        terms = self._axis(left, inner), self._axis(right, inner - 1)
+        if any(terms):
+            shapes = {(a.inner, a.outer or 1) for side in terms for a in side}
+            if not all(terms) or len(shapes) > 1:
+                raise self._refused(node, "its terms depend on the size")
             self._needs(node, 0, "sum")
             self._needs(node, 1, "sum")
-        elif right.type.ndim - 2 in self._sized(right):
-            raise self._refused(node, "its terms depend on the size")
+        batch = [tuple(a for a in self.known[v] if a.axis < inner - 1) for v in node.inputs]
+        axes = joined([*batch, self._axis(left, inner - 1), self._axis(right, inner)])
+        if axes is None:
+            raise self._refused(node, "its places depend on the size")
+        self.known[node.outputs[0]] = axes
 
     def _convolve(self, group: Sequence[Node], specs: Sequence[Any], equal: bool) -> None:
         node, spec = group[0], specs[0]
@@ -218,17 +265,19 @@ class _Comparison:
             raise self._refused(node, "only the batch may depend on the size, no time, no width")
 
     def _bodies(self, group: Sequence[Node], specs: Sequence[Any], equal: bool) -> None:
-        """A body keeps the law up if all of its nodes do, and none puts rows together."""
+        """A body keeps the law up if all of its nodes do."""
         node = group[0]
         fixed = [getattr(n.op, "parameters", ()) for n in group]
         if any(f != fixed[0] for f in fixed):
             raise self._refused(node, "how often it runs depends on the size")
-        for bodies in zip(*[n.op.bodies for n in group], strict=True):
-            inside = family(self.found.name, self.found.sizes, bodies)
-            self.found.counts |= inside.counts
-            if inside.neutral or inside.numbers:
-                where = next(iter([*[n for n, _ in inside.neutral], *inside.numbers]))
-                raise self._refused(where, "rows are put together inside a loop or a choice")
+        inside = tuple(
+            family(self.found.name, self.found.sizes, bodies)
+            for bodies in zip(*[n.op.bodies for n in group], strict=True)
+        )
+        for part in inside:
+            self.found.counts |= part.counts
+        if any(part.needs_size for part in inside):
+            self.found.inside[node] = inside
 
     def _needs(self, node: Node, operand: int, kind: str) -> None:
         value = node.inputs[operand]
@@ -265,7 +314,7 @@ _NEUTRAL: dict[str, Callable[[DType], Any]] = {
 _Rule = Callable[[_Comparison, Sequence[Node], Sequence[Any], bool], None]
 _RULES: dict[type[Spec], _Rule] = {
     Scalar: _Comparison._elementwise,
-    View: _Comparison._placed,
+    View: _Comparison._viewed,
     Pointwise: _Comparison._placed,
     Scatter: _Comparison._scatter,
     Nest: _Comparison._nest,
@@ -276,3 +325,6 @@ _RULES: dict[type[Spec], _Rule] = {
     Loop: _Comparison._bodies,
     Branch: _Comparison._bodies,
 }
+
+#: Declarations whose operands' rows that count may stand apart.
+_THROUGH = (Scalar, View, Reduce, Contract)

@@ -9,9 +9,11 @@ import numpy as np
 
 from graphc import ops
 from graphc.bounded.family import Family
+from graphc.bounded.sizes import Axis
+from graphc.control.owner import Owner, parameter
 from graphc.dtypes import TensorType, float64, int64
 from graphc.errors import TraceError
-from graphc.ir.graph import Graph, Input, Node, Value, new_input, standing_in_for
+from graphc.ir.graph import Graph, Input, Node, Op, Value, new_input, standing_in_for
 from graphc.ir.site import located
 from graphc.ir.spec import View
 from graphc.tensor import Tensor
@@ -32,7 +34,11 @@ def masked(found: Family, arguments: int) -> Graph:
     size outside of its limits counts as the limit. Raises TraceError for a constant that depends
     on the size in a way that is not known.
     """
-    return _Rewriting(found).run(arguments)
+    graph = found.graphs[0]
+    size = new_input(found.name, TensorType((), int64))
+    outputs = _Rewriting(found).run(ops.minimum(ops.maximum(size, 1), found.sizes[0]))
+    inputs = (*graph.inputs[:arguments], size, *graph.inputs[arguments:])
+    return Graph(inputs, outputs, graph.output_names, graph.donated)
 
 
 class _Rewriting:
@@ -41,21 +47,18 @@ class _Rewriting:
         self.graph = found.graphs[0]
         self.largest = found.sizes[0]
         self.new: dict[Value, Value] = {}
-        #: The first rows of an axis, by its extent.
-        self.rows: dict[int, Value] = {}
+        #: The rows of axes that count, by what they are put together of.
+        self.rows: dict[tuple[int, int], Value] = {}
         self.cleared = {
             self._made(node.inputs[k]) for (node, k), x in found.neutral.items() if x == 0
         }
 
-    def run(self, arguments: int) -> Graph:
-        graph = self.graph
-        size = new_input(self.found.name, TensorType((), int64))
-        self.size = ops.minimum(ops.maximum(size, 1), self.largest)
-        for node in graph.nodes:
+    def run(self, size: Value) -> tuple[Value, ...]:
+        """The results, given the size, from 1 to the largest."""
+        self.size = size
+        for node in self.graph.nodes:
             self._node(node)
-        inputs = (*graph.inputs[:arguments], size, *graph.inputs[arguments:])
-        outputs = tuple(self.new[v] for v in graph.outputs)
-        return Graph(inputs, outputs, graph.output_names, graph.donated)
+        return tuple(self.new[v] for v in self.graph.outputs)
 
     def _made(self, value: Value) -> Value:
         """The value behind views of which the rows are those of an operand."""
@@ -77,9 +80,23 @@ class _Rewriting:
                 outputs = (self._number(node),)
             else:
                 inputs = tuple(self._operand(node, k) for k in range(len(node.inputs)))
-                outputs = Node(node.op, inputs, node.types, node.meta).outputs
+                op = node.op
+                if node in self.found.inside:
+                    op, inputs = self._inside(node, inputs)
+                outputs = Node(op, inputs, node.types, node.meta).outputs
             for old, new in zip(node.outputs, outputs, strict=True):
                 self.new[old] = self._kept(old, new, 0) if old in self.cleared else new
+
+    def _inside(self, node: Node, inputs: tuple[Value, ...]) -> tuple[Op, tuple[Value, ...]]:
+        """An operator whose bodies know the size, and its operands."""
+        assert isinstance(node.op, Owner)
+        size = parameter(self.found.name, self.size.type)
+        bodies = [
+            Graph(body.graphs[0].inputs, _Rewriting(body).run(size), body.graphs[0].output_names)
+            for body in self.found.inside[node]
+        ]
+        op, place = node.op.reading(size, bodies)
+        return op, (*inputs[:place], self.size, *inputs[place:])
 
     def _operand(self, node: Node, k: int) -> Value:
         value = node.inputs[k]
@@ -90,20 +107,23 @@ class _Rewriting:
 
     def _kept(self, old: Value, value: Value, neutral: Any) -> Value:
         """A value with a number in the rows that do not count."""
-        for axis, _ in self.found.axes[old]:
+        for a in self.found.axes[old]:
             shape = value.shape
-            line = tuple(n if a == axis else 1 for a, n in enumerate(shape))
-            counts = ops.broadcast(ops.reshape(self._rows(shape[axis]), line), shape)
+            line = tuple(n if k == a.axis else 1 for k, n in enumerate(shape))
+            counts = ops.broadcast(ops.reshape(self._rows(a), line), shape)
             value = ops.where(counts, value, ops.full_like(value, neutral))
         return value
 
-    def _rows(self, extent: int) -> Value:
+    def _rows(self, axis: Axis) -> Value:
         """Which positions along an axis count."""
-        if extent not in self.rows:
-            end = ops.multiply(self.size, extent // self.largest)
-            positions = ops.iota((extent,), 0)
-            self.rows[extent] = ops.less(positions, ops.broadcast(end, (extent,)))
-        return self.rows[extent]
+        outer = axis.outer or 1
+        if (outer, axis.inner) not in self.rows:
+            part = (axis.inner * self.largest,)
+            end = ops.multiply(self.size, axis.inner)
+            counts = ops.less(ops.iota(part, 0), ops.broadcast(end, part))
+            whole = ops.broadcast(ops.reshape(counts, (1, *part)), (outer, *part))
+            self.rows[outer, axis.inner] = ops.reshape(whole, (outer * part[0],))
+        return self.rows[outer, axis.inner]
 
     def _number(self, node: Node) -> Value:
         """A constant as a formula of the size: the first that gives its bits at all sizes."""

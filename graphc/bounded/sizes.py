@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,22 @@ from graphc.ir.site import located
 if TYPE_CHECKING:
     from graphc.trace import Leaf
 
-#: Axes that have a multiple of the size as extent, each with the factor.
-Axes = tuple[tuple[int, int], ...]
+
+class Axis(NamedTuple):
+    """An axis of extent outer · size · inner: places are (o, b, i) in row-major order, and those
+    with b below the size count. `outer` is 0 where all places hold the same, whatever their order.
+    """
+
+    axis: int
+    inner: int
+    outer: int = 1
+
+    @property
+    def factor(self) -> int:
+        return (self.outer or 1) * self.inner
+
+
+Axes = tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class BoundedType:
 
     @property
     def axes(self) -> Axes:
-        return tuple((a, 1) for a, extent in enumerate(self.shape) if isinstance(extent, str))
+        return tuple(Axis(a, 1) for a, extent in enumerate(self.shape) if isinstance(extent, str))
 
     def at(self, size: int) -> TensorType:
         return tensor_type([size if isinstance(n, str) else n for n in self.shape], self.dtype)
@@ -94,7 +108,7 @@ class Bound:
         found: tuple[int, str] | None = None
         for k, kind in self.arguments.items():
             shape = tuple(getattr(leaves[k], "shape", ()))
-            given = {shape[a] for a, _ in kind.axes} if len(shape) == len(kind.shape) else set()
+            given = {shape[a.axis] for a in kind.axes} if len(shape) == len(kind.shape) else set()
             size = min(given, default=0)
             path = places[k].path
             if kind.at(size).shape != shape or not 1 <= size <= self.largest:
@@ -116,7 +130,7 @@ class Bound:
             for k, kind in self.arguments.items():
                 x = leaves[k]
                 array = x if isinstance(x, np.ndarray) else np.from_dlpack(x)
-                more = {a: self.largest - size for a, _ in kind.axes}
+                more = {a.axis: self.largest - size for a in kind.axes}
                 widths = [(0, more.get(a, 0)) for a in range(array.ndim)]
                 fitted[k] = np.pad(array, widths, mode="edge")
         return fitted
@@ -132,14 +146,14 @@ class Bound:
         notes = {}
         for j, axes in self.results.items():
             shape: list[int | str] = list(results[j].type.shape)
-            for axis, factor in axes:
-                shape[axis] = self.name if factor == 1 else f"{factor}*{self.name}"
+            for a in axes:
+                shape[a.axis] = self.name if a.factor == 1 else f"{a.factor}*{self.name}"
             notes[j] = f"of which {_shown(shape)} counts"
         return notes
 
     def rows(self, array: np.ndarray, axes: Axes, size: int) -> np.ndarray:
         """The part of an array that counts, a view."""
-        ends = {a: size * factor for a, factor in axes}
+        ends = {a.axis: size * a.factor for a in axes}
         return array[(*(slice(ends.get(a)) for a in range(array.ndim)), ...)]
 
     def cut(self, results: Sequence[np.ndarray], size: int) -> list[np.ndarray]:

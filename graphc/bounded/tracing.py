@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from graphc import tree
 from graphc.bounded.family import family
 from graphc.bounded.masked import masked
 from graphc.bounded.sizes import Bound, BoundedType
+from graphc.control.choices import Choices, choosing
 from graphc.dtypes import TensorType, int64
 from graphc.errors import GraphcError, TraceError
 from graphc.ir.site import located
@@ -31,10 +33,11 @@ def traced(one: Callable[..., Traced], args: Sequence[Any], kinds: Sequence[Boun
             raise TraceError(located(f"a step has one size: {name} <= {largest}, but also {kind}"))
     # One more, so that no other extent is taken for the size, and a small one.
     sizes = (largest, largest + 1, 2 if largest > 2 else largest + 2)
-    steps = [one(*_at(args, sizes[0]))]
+    with choosing() as choices:
+        steps = [one(*_at(args, sizes[0]))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        steps += [_other(one, args, n, name) for n in sizes[1:]]
+        steps += [_other(partial(_repeated, choices, one), args, n, name) for n in sizes[1:]]
     first = steps[0]
     signature = first.signature
     for other in steps[1:]:
@@ -47,6 +50,10 @@ def traced(one: Callable[..., Traced], args: Sequence[Any], kinds: Sequence[Boun
     written = found.graphs[0]
     bounded = {k: x for k, x in enumerate(_moving(args, first)) if isinstance(x, BoundedType)}
     results = {j: found.axes[v] for j, v in enumerate(written.outputs) if found.axes[v]}
+    for j, axes in results.items():
+        if any(a.outer > 1 for a in axes):
+            path = signature.results[j].path
+            raise TraceError(located(f"{path}: the rows that count do not stand together"))
     donated = {i for i, _ in signature.donated}.intersection(bounded)
     if donated:
         path = signature.arguments[min(donated)].path
@@ -64,6 +71,12 @@ def traced(one: Callable[..., Traced], args: Sequence[Any], kinds: Sequence[Boun
             bound=Bound(name, largest, count, bounded, results),
         ),
     )
+
+
+def _repeated(choices: Choices, one: Callable[..., Traced], *args: Any) -> Traced:
+    """What backward loops are given is chosen for the largest size, and the same for all."""
+    with choosing(choices):
+        return one(*args)
 
 
 def _other(one: Callable[..., Traced], args: Sequence[Any], size: int, name: str) -> Traced:

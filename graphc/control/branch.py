@@ -42,6 +42,11 @@ class Cond(Owner):
     def with_bodies(self, bodies: Sequence[Graph]) -> Cond:
         return Cond(*bodies)
 
+    def reading(self, value: Value, bodies: Sequence[Graph]) -> tuple[Cond, int]:
+        """The value is the last of the operands."""
+        yes, no = (Graph((*body.inputs, value), body.outputs) for body in bodies)
+        return Cond(yes, no), 1 + len(self.yes.inputs)
+
     @property
     def parameters(self) -> Hashable:
         return ()

@@ -20,6 +20,12 @@ class Owner(Op):
         """Everything but the bodies that tells operators of the class apart."""
         return ()
 
+    def reading(self, value: Value, bodies: Sequence[Graph]) -> tuple[Owner, int]:
+        """The operator with other bodies, which may read one value more than the inputs that they
+        have; and where among the operands that value stands.
+        """
+        raise TypeError(f"{type(self).__name__} takes no further operand")
+
     @cached_property
     def _key(self) -> Hashable:
         return (self.parameters, tuple(structure(body) for body in self.bodies))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from graphc import ops
 from graphc.autodiff.batching import batched_values
+from graphc.control.choices import chosen
 from graphc.control.owner import is_constant
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Contract, Reduce, Spec, View
@@ -57,7 +58,8 @@ class Postponed:
         operands = [_base(v) for v in base.node.inputs]
         if any(is_constant(v) or v in self._consts for v in operands):
             return False
-        if sum(v.type.size for v in operands if v not in self._there) > base.type.size:
+        stacked = [v.type.size for v in operands if v not in self._there]
+        if not chosen("product", lambda: sum(stacked) <= base.type.size):
             return False
         for value in operands:
             if value in self._carried or value.node in self._behind:

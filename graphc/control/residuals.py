@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from graphc.autodiff.cut import Prices, smallest
 from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, spec_of, work
+from graphc.control.choices import chosen
 from graphc.control.owner import is_constant
 from graphc.ir.graph import Node, Value, toposort
 from graphc.ir.spec import View
@@ -24,7 +25,8 @@ def residuals(
     """
     backward = reached(outputs, inside)
     given = {*there, *stacked}
-    reading = [n for n in needed(outputs, {}) if n in backward]
+    nodes = needed(outputs, {})
+    reading = [n for n in nodes if n in backward]
     everything = (*(v for n in reading for v in n.inputs), *outputs)
     wanted = {v: None for v in everything if v.node not in backward and v not in inside}
     forced = {v.node for v in stacked}
@@ -42,11 +44,17 @@ def residuals(
         is_view = value.node.inputs and isinstance(spec_of(value.node), View)
         return None if is_view else float(value.type.nbytes)
 
-    found = smallest(list(wanted), Prices(again, keep))
-    kept = sorted(found.kept, key=lambda v: (v.node.serial, v.index))
-    chosen = dict.fromkeys(stacked)
-    chosen.update((v, None) for v in kept if v not in given and not is_constant(v))
-    return found.again, list(chosen)
+    def cut() -> tuple[list[int], list[tuple[int, int]]]:
+        found = smallest(list(wanted), Prices(again, keep))
+        number = {node: k for k, node in enumerate(nodes)}
+        kept = sorted((number[v.node], v.index) for v in found.kept)
+        return sorted(number[node] for node in found.again), kept
+
+    repeated, places = chosen(("cut", len(nodes)), cut)
+    kept = [nodes[k].outputs[j] for k, j in places]
+    found = dict.fromkeys(stacked)
+    found.update((v, None) for v in kept if v not in given and not is_constant(v))
+    return {nodes[k] for k in repeated}, list(found)
 
 
 def reached(outputs: Sequence[Value], sources: Collection[Value]) -> set[Node]:

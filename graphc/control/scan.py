@@ -56,6 +56,12 @@ class Scan(Owner):
         words += ["reverse"] * self.reverse + ["counted"] * self.counted
         return ", ".join(words)
 
+    def reading(self, value: Value, bodies: Sequence[Graph]) -> tuple[Scan, int]:
+        """The value is the last of the constants."""
+        first, rest = bodies[0].inputs[: self.consts], bodies[0].inputs[self.consts :]
+        body = Graph((*first, value, *rest), bodies[0].outputs)
+        return replace(self, body=body, consts=self.consts + 1), self.counted + self.consts
+
     @property
     def deciding(self) -> tuple[Value, ...]:
         """What of the body's inputs decides whether a step is taken."""

@@ -55,6 +55,12 @@ class While(Scan):
     def goes_on(self, given: Sequence[np.ndarray]) -> bool:
         return bool(evaluate(self.condition, dict(zip(self._shared, given, strict=True)))[0])
 
+    def reading(self, value: Value, bodies: Sequence[Graph]) -> tuple[While, int]:
+        op, place = super().reading(value, bodies)
+        inputs = op.body.inputs[: op.consts + op.carries]
+        condition = Graph(inputs, bodies[1].outputs)
+        return replace(self, body=op.body, consts=op.consts, condition=condition), place
+
     @property
     def deciding(self) -> tuple[Value, ...]:
         return self.condition.outputs

@@ -106,7 +106,31 @@ class Transformer:
         return cross_entropy(logits, targets), gx.sum(logits, axis=(0, 1))
 
 
-MODELS = (Perceptron, Convolutional, Transformer)
+class Recurrent:
+    """Time in front of the batch: rows that count do not stand together where both are joined."""
+
+    shapes = (((TIME,), "int32"), ((), "int32"))
+    optimizer = optim.adam(1e-2)
+
+    def params(self, rng):
+        return {
+            "words": uniform(rng, WORDS, WIDTH),
+            "lstm": (uniform(rng, WIDTH, 4 * WIDTH), uniform(rng, WIDTH, 4 * WIDTH)),
+            "bias": uniform(rng, 4 * WIDTH),
+            "gru": (uniform(rng, WIDTH, 3 * WIDTH), uniform(rng, WIDTH, 3 * WIDTH)),
+            "head": (uniform(rng, WIDTH, 7), uniform(rng, 7)),
+        }
+
+    def loss(self, params, tokens, y):
+        x = gx.permute_dims(nn.embedding(params["words"], tokens), (1, 0, 2))
+        start = gx.zeros((x.shape[1], WIDTH))
+        ys, (h, c) = nn.lstm(x, (start, start), *params["lstm"], params["bias"])
+        zs, last = nn.gru(ys, h, *params["gru"])
+        logits = linear(params["head"], gx.mean(zs, axis=0) + last)
+        return cross_entropy(logits, y), (gx.mean(c), gx.max(ys, axis=(0, 1)))
+
+
+MODELS = (Perceptron, Convolutional, Transformer, Recurrent)
 
 
 def training(model):
