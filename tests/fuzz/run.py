@@ -33,10 +33,12 @@ class Tally:
 def plan_of(seed: int) -> Plan:
     """How the batch that begins with a seed is compiled."""
     rng = np.random.default_rng((seed, 1))
-    flag = str(rng.choice(["", "-O0", "-O1"], p=[0.08, 0.84, 0.08]))
+    flag = str(rng.choice(["", "-O0", "-O1"], p=[0.06, 0.88, 0.06]))
     threads = (int(rng.integers(1, 4)),) if rng.random() < 0.7 else (1, int(rng.integers(2, 5)))
-    budget = float(rng.random()) if rng.random() < 0.3 else 0.0
-    return Plan(threads, knobs.draw(rng), flag, budget)
+    budget = float(rng.random()) if rng.random() < 0.2 else 0.0
+    # clang is the faster one, gcc the usual one.
+    compiler = "clang" if flag and rng.random() < 0.8 else ""
+    return Plan(threads, knobs.draw(rng), flag, budget, compiler)
 
 
 def own_cases(seeds: Iterable[int]) -> tuple[list[Case], list[Failure]]:

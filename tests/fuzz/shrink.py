@@ -99,7 +99,8 @@ lines = [
 {lines}
 ]
 case = Case({label!r}, arrays, tuple(lines), {results!r}, {state!r}, {smooth!r})
-for failure in failures([case], Plan({threads!r}, {setting!r}, {effort!r}, {budget!r})):
+plan = Plan({threads!r}, {setting!r}, {effort!r}, {budget!r}, {compiler!r})
+for failure in failures([case], plan):
     print(case)
     print(failure.what)
 '''
@@ -117,6 +118,7 @@ def write(failure: Failure, folder: Path, say: Callable[[str], None] = print) ->
             label=case.label, what=failure.what.replace('"""', "'''"), setting=dict(plan.setting),
             lines=lines, results=case.results, state=case.state, threads=plan.threads,
             effort=plan.effort, smooth=case.smooth, budget=plan.budget,
+            compiler=plan.compiler,
         )
     )  # fmt: skip
     say(f"{path}: {failure.what}\n{case}\nthreads {plan.threads}, setting {dict(plan.setting)}\n")

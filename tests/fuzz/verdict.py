@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +46,8 @@ class Plan:
     effort: str = ""
     #: Builds but the first keep within this share of the way from the smallest arena to the usual.
     budget: float = 0.0
+    #: The C compiler (empty: the one that every compiled step has).
+    compiler: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def _differences(cases: Sequence[Case], plan: Plan) -> Iterator[tuple[int, str]]
             if plan.budget and number:
                 lowered = _tighter(traced, lowered, plan.budget)
             check_plan(lowered)
-            step = _compiled(lowered, plan.effort)
+            step = _compiled(lowered, plan)
             # What is read before it is written differs from run to run, or is not a number.
             step._frame.arena[:] = 0xFF if number == 0 else 0x35
             runs.append(step([[x.copy() for x in s] for s in states], others))
@@ -128,11 +133,25 @@ def _tighter(traced: Any, lowered: Any, share: float) -> Any:
     return traced.lower(threads=lowered.threads, memory_budget=int(least + share * (usual - least)))
 
 
-def _compiled(lowered: Any, effort: str) -> Compiled:
-    if not effort:
+def _compiled(lowered: Any, plan: Plan) -> Compiled:
+    if not plan.effort:
         return lowered.compile()
-    units = [library.Unit(lowered.c_source, (effort,))]
-    return Compiled(lowered, library.load(units, CDEF, target=lowered.target))
+    units = [library.Unit(lowered.c_source, (plan.effort,))]
+    with _found(plan.compiler):
+        return Compiled(lowered, library.load(units, CDEF, target=lowered.target))
+
+
+@contextmanager
+def _found(compiler: str) -> Iterator[None]:
+    """A compiler where it is installed, and the user has not chosen another."""
+    chosen = compiler if shutil.which(compiler) and not os.environ.get("CC") else ""
+    if chosen:
+        os.environ["CC"] = chosen
+    try:
+        yield
+    finally:
+        if chosen:
+            del os.environ["CC"]
 
 
 def _first(runs: Sequence[Any], k: int) -> list[np.ndarray]:
