@@ -104,3 +104,16 @@ def test_a_result_that_its_own_kernel_reads_back():
 
     with turned({"REPEATED": "merge"}):
         check(fn, x, power)
+
+
+def test_a_result_in_front_of_a_predicate_that_is_computed_early():
+    """A gradient is a result itself and leads to the mask that is kept: computed in the forward
+    pass, it was not to be found when the results were put together."""
+    x, limit = normal(7), normal(7, 7)
+
+    def fn(x, limit):
+        slope = gx.grad(gx.mean(gx.square(gx.tanh(x))), x)
+        again = gx.checkpoint(lambda r: gx.tanh(r) * gx.exp(r))(gx.sigmoid(slope))
+        return slope, gx.where(again < limit, again, limit)
+
+    check(fn, x, limit)
