@@ -62,6 +62,14 @@ def test_native_code_is_of_one_processor(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(PLUS_ONE, "int f(int);", target="generic").path == here["generic"]
 
 
+def test_each_compiler_has_code_of_its_own(
+    script: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = load(PLUS_ONE, "int f(int);").path
+    monkeypatch.setenv("CC", str(script(f'exec "{find().command[0]}" "$@"')))
+    assert load(PLUS_ONE, "int f(int);").path != usual
+
+
 def test_a_target_that_would_end_the_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "aarch64" if cpu.machine() == "x86_64" else "x86-64-v2"
     with pytest.raises(ArgumentError, match="does not have"):
