@@ -7,7 +7,8 @@ higher number: the numbering is a schedule, and no cycle can arise.
 
 A node that reads nothing but what is in memory from the beginning (the decayed momentum of an
 optimizer, a comparison of labels) can be computed at any time: it waits until its first reader is
-placed, and joins that.
+placed, and joins that, so that it need not be written. So does a node of the backward pass that
+reads nothing but what the forward pass left, or what is computed again in the place of that.
 
 Within a group elements are numbered in row-major order. Two shapes of equal size number them
 alike, so a reshape does not end a group; a transposed or shifted read does.
@@ -98,15 +99,20 @@ class _Fusion:
             if self.waiting[node] <= MAX_WAITING:
                 return
         near = [latest] if latest is not None else []
+        if near and self._is_pointwise(node) and self._joins(node, near[0]) is None:
+            # The node begins a group, in which what waits for it is computed without being written.
+            near = []
         for producer in waiting:
-            self._settle(producer, near)
+            self._settle(producer, near, node)
             near.append(self.of[producer])
         self._settle(node)
 
     def _may_wait(self, node: Node) -> bool:
         """Single numbers do not wait: they are ready before everything that needs them."""
-        pointwise = isinstance(self.storage.spec[node], (Scalar, Pointwise))
-        return pointwise and node.types[0].size > 1
+        return self._is_pointwise(node) and node.types[0].size > 1
+
+    def _is_pointwise(self, node: Node) -> bool:
+        return isinstance(self.storage.spec[node], (Scalar, Pointwise))
 
     def _waiting_for(self, node: Node) -> list[Node]:
         """The producers of a node that wait, theirs included, in order."""
@@ -119,16 +125,18 @@ class _Fusion:
                     stack.append(root.node)
         return sorted(found, key=lambda n: n.serial)
 
-    def _settle(self, node: Node, near: Sequence[Group] = ()) -> None:
-        """Puts a node into a group of `near` if it fits there, else where its producers are."""
+    def _settle(self, node: Node, near: Sequence[Group] = (), reader: Node | None = None) -> None:
+        """Puts a node, that waited for `reader`, into a group of `near` if it fits there, else
+        where its producers are.
+        """
         self.waiting.pop(node, None)
         spec = self.storage.spec[node]
         if isinstance(spec, Reduce):
             self._place_reduce(node, spec, self._latest(node))
             return
-        pointwise = isinstance(spec, (Scalar, Pointwise))
+        pointwise = self._is_pointwise(node)
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
-        for candidate in self._candidates(node, near) if pointwise else ():
+        for candidate in self._candidates(node, near, reader) if pointwise else ():
             if candidate.kind in _CLOSED:
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
@@ -159,8 +167,13 @@ class _Fusion:
             self.updates.update((root, group) for root in self._roots(node))
 
     def _is_kept(self, source: Node, node: Node) -> bool:
-        """Whether a node behind the turn from forward to backward reads one before it."""
-        return self.phase[source] is Phase.FORWARD and self.phase[node] is not Phase.FORWARD
+        """Whether a node behind the turn from forward to backward reads one before it, or what a
+        product, a reduction or the like computes again in its place.
+        """
+        if self.phase[node] is Phase.FORWARD or self.phase[source] is Phase.FORWARD:
+            return self.phase[node] is not self.phase[source]
+        again = [n for n in self.of[source].members if n.meta.clone] if source.meta.clone else []
+        return not node.meta.clone and not all(map(self._is_pointwise, again))
 
     def _recent(self, node: Node) -> Group | None:
         """The group of the forward values that a backward node reads, at the turn itself: there the
@@ -170,11 +183,12 @@ class _Fusion:
         last = max(made, key=lambda g: g.order, default=None)
         return last if last is not None and len(self.groups) - last.order <= RECENT else None
 
-    def _candidates(self, node: Node, near: Sequence[Group]) -> list[Group]:
+    def _candidates(self, node: Node, near: Sequence[Group], reader: Node | None) -> list[Group]:
         """The groups that a node may join, best first. One that reads only memory is as well off
-        in any group at hand that goes over the same elements, or the same number; one that reads a
-        part of what others read other parts of (the gates of a recurrent layer), in theirs. An
-        update reads a gradient once: both moments of an optimizer are in one group.
+        in any group at hand that goes over the same elements, unless it can begin that of its
+        reader, or over the same number; one that reads a part of what others read other parts of
+        (the gates of a recurrent layer), in theirs. An update reads a gradient once: both moments
+        of an optimizer are in one group.
         """
         latest = self._latest(node)
         found = [*near, *(g for g in (latest, self._recent(node)) if g is not None)]
@@ -183,7 +197,9 @@ class _Fusion:
         at_hand = list(reversed(self.groups[-RECENT:]))
         if latest is None:
             size = node.types[0].size
-            found += at_hand if size >= self.large or size == 1 else []
+            fuses = (Scalar, Pointwise, Reduce)
+            begins = reader is not None and isinstance(self.storage.spec[reader], fuses)
+            found += at_hand if size == 1 or (size >= self.large and not begins) else []
         else:
             parts = {r for r in self._made(node) if r.type.size > node.types[0].size}
             found += [g for g in at_hand if g.order > latest.order and parts & g.arrays]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphc.autodiff.effort import is_light
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Convolve, Nest, Scalar, View
@@ -34,7 +35,7 @@ def prologues(graph: Graph) -> Graph:
         if phase[node] is Phase.FORWARD:
             continue
         own: dict[Value, Value] = {}
-        chain = _chain(node, lambda n: phase[n] is not Phase.FORWARD)
+        chain = _chain(node, lambda n: phase[n] is not Phase.FORWARD and not _finishes(n))
         if chain and not all(map(_private(graph, node, chain), chain)):
             for link in chain:
                 operands = tuple(own.get(v, new.get(v, v)) for v in link.inputs)
@@ -47,6 +48,16 @@ def prologues(graph: Graph) -> Graph:
                 inputs[k] = own.get(node.inputs[k], inputs[k])
             new.update(zip(node.outputs, node.with_inputs(tuple(inputs)).outputs, strict=True))
     return graph.replace([new.get(v, v) for v in graph.outputs]) if new else graph
+
+
+def _finishes(node: Node) -> bool:
+    """Whether a node that is computed again follows a product or the like that is, too. It is
+    computed there, and lies in memory for all who read it.
+    """
+    return bool(node.meta.clone) and any(
+        v.node.meta.clone and not is_light(v.node) and v.type.size == node.types[0].size
+        for v in node.inputs
+    )
 
 
 def rebuilt(graph: Graph) -> set[Node]:

@@ -1,0 +1,64 @@
+"""What fusion writes: nothing that its one reader could compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import graphc as gx
+from benchmarks.scaling import BATCH, WIDTH, training
+from graphc import nn
+
+
+def written(traced: Any, **options: Any) -> list[str]:
+    """The operators of the large arrays that kernels write, those that are done again marked."""
+    program = traced.lower(threads=1, **options).program
+    return [
+        v.node.op.name + "*" * v.node.meta.clone
+        for kernel in program.kernels
+        for v in kernel.writes
+        if v.type.size >= 4096
+    ]
+
+
+def test_what_waits_begins_the_kernel_of_its_reader():
+    """x + x reads what the sum of columns reads too, but is wanted behind it."""
+
+    def step(x):
+        total = gx.sum(gx.square(x), axis=0)
+        return (x + x) * total
+
+    assert written(gx.trace(step, gx.spec((256, 64)))) == ["multiply"]
+
+
+def test_what_follows_from_a_product_that_is_done_again_is_not_written_beside_it():
+    """In segments of 4 layers 1 - tanh² is computed where a gradient is multiplied by it."""
+    found = written(training(16, segments=4))
+    assert found.count("tanh*") == 4 * 3
+    assert "subtract" not in found
+    peak = training(16, segments=4).lower(threads=1).memory.peak_bytes
+    # The boundaries, a segment, the gradient, and working memory.
+    assert peak <= (3 + 4 + 1) * 4 * BATCH * WIDTH + 4096
+
+
+def test_a_convolution_that_is_done_again_writes_one_array():
+    """Pooling, batch norm and the gradient of the next weights read the same one."""
+    channels = 16
+    scale, shift = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+
+    def layer(x, w):
+        y = nn.conv2d(x, w, padding=1, layout="NHWC")
+        y, _, _ = nn.batch_norm(y, scale, shift, shift, scale, training=True, layout="NHWC")
+        return nn.relu(y)
+
+    def step(weights, x):
+        for w in weights:
+            x = layer(x, w)
+        return gx.grad(gx.mean(gx.square(x)), weights)
+
+    first, second = gx.spec((3, 3, 3, channels)), gx.spec((3, 3, channels, channels))
+    traced = gx.trace(step, [first, second, second], gx.spec((4, 32, 32, 3)))
+    choices = gx.memory.pareto(traced, threads=1)
+    array = 4 * 32 * 32 * channels * 4
+    assert choices[-1].peak_bytes <= choices[0].peak_bytes - array
