@@ -73,8 +73,9 @@ class _Generator:
         k0, size = index(0), index(self.k)  # type: tuple[Expr, Expr]
         if self.kernel.in_depth_blocks:
             body, k0, size = self._depth_loop(body)
-        if t.group > 1:
+        if t.packs_left:
             self._pack_left(body, k0, size)
+        if t.group > 1:
             body = self._panel_loop(body)
         self.columns = self._extent(body, "columns", self.column, self.n, t.columns)
         #: Columns before this one of a panel were computed by the panel before.
@@ -229,7 +230,7 @@ class _Generator:
         body.append(For(row, self.row, self.row_end, inner, t.rows))
         points.enter(inner, [row])
         start: Expr = row
-        if self.m % t.rows and t.group == 1:
+        if self.m % t.rows and not t.packs_left:
             start = self._let(inner, "top", call("gx_smaller", INDEX, row, index(self.m - t.rows)))
         mode: Expr = Var(INDEX, "GX_SET")
         if self.kernel.in_depth_blocks:
@@ -272,7 +273,7 @@ class _Generator:
 
     def _left(self, row: Expr, k0: Expr, size: Expr) -> tuple[str, Expr, Expr]:
         """A tile's rows: address, and steps from row to row and from term to term."""
-        if self.tiling.group > 1:
+        if self.tiling.packs_left:
             return address("left", (row - self.row) * size), index(1), index(self.tiling.rows)
         array, down, across, offset = self._operand(self.left)
         return address(array, offset + row * down + k0 * across), index(down), index(across)

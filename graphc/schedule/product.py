@@ -63,10 +63,10 @@ class Product(PointKernel):
         return tilings(*self._cut) if self.share is None else ()
 
     @property
-    def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], bool, bool]:
-        left, right = (self.storage.places[v].strided.strides[-1] for v in self.product.inputs)
-        turned = right != 1 or self.is_prepared
-        return self.isa, self.product.types[0].dtype, self.shape, left != 1, turned
+    def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], tuple[int, int], bool]:
+        left, right = (self.storage.places[v].strided.strides[-2:] for v in self.product.inputs)
+        turned = right[1] != 1 or self.is_prepared
+        return self.isa, self.product.types[0].dtype, self.shape, (left[0], left[1]), turned
 
     @property
     def is_prepared(self) -> bool:
@@ -172,7 +172,7 @@ class Product(PointKernel):
     def left_bytes(self) -> int:
         """The packed block of the left operand."""
         t = self.tiling
-        return round_up(t.block * t.depth * self._itemsize, 64) if t.group > 1 else 0
+        return round_up(t.block * t.depth * self._itemsize, 64) if t.packs_left else 0
 
     @property
     def sums_bytes(self) -> int:
@@ -199,12 +199,11 @@ class Product(PointKernel):
         tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns))
         packs = t.packs and not self.is_prepared
         right = self.groups * t.group * t.columns * k if packs else 0
-        left = self.groups * m * k if t.group > 1 else 0
+        left = self.groups * m * k if t.packs_left else 0
         turned = self.storage.places[self.product.inputs[1]].strided.strides[-1] != 1
         rate = PACK_TURNED if turned else PACK
-        packing = (
-            right * (self.blocks if t.group > 1 else 1) * rate + left * PACK
-        ) * dtype.itemsize
+        again = self.blocks if t.group > 1 or self.in_depth_blocks else 1
+        packing = (right * again * rate + left * PACK) * dtype.itemsize
         behind = self.nodes[1:]
         lines = 1 if self.is_flat else m
         epilogue = lines * self.elementwise(behind, self.writes, m * n // lines) if behind else 0.0

@@ -8,14 +8,19 @@ from graphc.dtypes import DType
 
 #: Terms of one chain of multiply-adds (GX_CHAIN in runtime/gemm.h).
 CHAIN = 1536
-#: A left operand whose columns lie far apart is copied, a block of rows and of so many terms at a
-#: time, of which a chain is a multiple; it takes about so many bytes of the second-level cache, and
+#: Of a left operand whose columns lie far apart a unit uses a block of rows and of so many terms at
+#: a time, of which a chain is a multiple; it takes about so many bytes of the second-level cache, and
 #: about so many columns use it.
 FAR_DEPTH = 256
 FAR_BYTES = 256 * 1024
 FAR_COLUMNS = 384
-#: Units of work that such a product is cut into at least.
+#: Columns this many bytes apart share few places in the caches and in the table of pages: a block is
+#: copied. Otherwise its rows are read where they lie.
+FAR_APART = 8192
+#: Threads for which such a product is cut into equal shares.
 FAR_UNITS = 4
+#: Multiply-adds of vectors that an element costs which a unit copies, or reads from far away.
+COPIED, FETCHED = 12.0, 7.0
 #: Units of work that a product is cut into at least, where it has as many rows.
 UNITS = 16
 #: Rows from which on packing the right operand pays in any case.
@@ -35,8 +40,8 @@ class Tiling:
 
     `rows` × `columns`: the register tile. `packs`: the right operand is packed, a panel of
     `columns` at a time; else it is read where it lies. `depth`: terms taken at a time. `block`:
-    rows of one unit of work, whole tiles. `group`: panels of one unit; where there are several the
-    left operand is packed for all of them.
+    rows of one unit of work, whole tiles. `group`: panels of one unit. `packs_left`: the rows of a
+    unit are packed too, for all of its panels.
     """
 
     rows: int
@@ -45,13 +50,14 @@ class Tiling:
     depth: int
     block: int
     group: int = 1
+    packs_left: bool = False
 
 
 def choose_tiling(
-    isa: str, dtype: DType, shape: tuple[int, int, int, int], far: bool, turned: bool
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], turned: bool
 ) -> Tiling:
-    """The tiling of a product (batch, m, n, k). `far`: the left operand is stored transposed;
-    `turned`: the right one is, or has no unit stride.
+    """The tiling of a product (batch, m, n, k). `left`: how far the left operand's rows, and its
+    columns, lie apart; `turned`: the right one is stored transposed, or has no unit stride.
 
     The tile is the one with the fewest cycles by a model of the inner loop: a term costs the
     multiply-adds (two vectors a cycle), the loads, or their latency, and every tile its stores.
@@ -60,8 +66,9 @@ def choose_tiling(
     rows, columns = register_tile(isa, dtype, m, n, k)
     packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
     packs = k > 0 and (packs or m >= PACKING_ROWS)
-    if far and k >= 64 and m >= 2 * rows and n > columns:
-        return _far_tiling(isa, dtype, shape)
+    if _is_far(shape, left, (rows, columns)):
+        beside = left[0] == 1 and left[1] * dtype.itemsize % FAR_APART != 0
+        return _far_tiling(isa, dtype, shape, not beside)
     once = not packs and m <= 2 * rows
     depth = max(1, k if once else min(k, CHAIN))
     panels = batch * -(-n // columns)
@@ -74,31 +81,43 @@ def choose_tiling(
 
 
 def tilings(
-    isa: str, dtype: DType, shape: tuple[int, int, int, int], far: bool, turned: bool
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], turned: bool
 ) -> list[Tiling]:
     """Tilings among which a measurement may choose, the one that is chosen without at first: other
-    register tiles, larger and smaller units, a right operand that is packed or not. No bit of a
-    result depends on them.
+    register tiles, larger and smaller units, operands that are packed or not. No bit of a result
+    depends on them.
     """
-    first = choose_tiling(isa, dtype, shape, far, turned)
+    first = choose_tiling(isa, dtype, shape, left, turned)
     _, m, n, k = shape
     found = {first: None}
     for rows, columns in register_tiles(isa, dtype, m, n, k)[:TRIED]:
-        group = max(2, first.group * first.columns // columns) if first.group > 1 else 1
+        group = max(1, first.group * first.columns // columns)
         if n >= columns or first.packs:
             block = round_up(first.block, rows)
             found[replace(first, rows=rows, columns=columns, block=block, group=group)] = None
     for block in (first.block // 2, first.block * 2):
         if first.rows <= block < 2 * m:
             found[replace(first, block=round_up(block, first.rows))] = None
-    if first.group == 1 and not turned and n >= first.columns and k > 0:
+    if _is_far(shape, left, register_tile(isa, dtype, m, n, k)):
+        if left[0] == 1:
+            found[replace(first, packs_left=not first.packs_left)] = None
+    elif not turned and n >= first.columns and k > 0:
         found[replace(first, packs=not first.packs, depth=max(1, min(k, CHAIN)))] = None
     return list(found)
 
 
-def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Tiling:
-    """Both operands packed: the left one for a group of panels, the right one for a block of rows.
-    Tiles of few rows would read the panel faster than the second-level cache gives it.
+def _is_far(shape: tuple[int, int, int, int], left: tuple[int, int], tile: tuple[int, int]) -> bool:
+    """Whether the left operand is stored transposed, and large."""
+    _, m, n, k = shape
+    return left[1] != 1 and k >= 64 and m >= 2 * tile[0] and n > tile[1]
+
+
+def _far_tiling(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], packs_left: bool
+) -> Tiling:
+    """The right operand packed for a block of rows, the left one for a group of panels or not at
+    all. Units are cut so that they copy and fetch little and threads get equal shares. Tiles of few
+    rows would read the panel faster than the second-level cache gives it.
     """
     batch, m, n, k = shape
     fewest = 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
@@ -106,15 +125,24 @@ def _far_tiling(isa: str, dtype: DType, shape: tuple[int, int, int, int]) -> Til
     # Parts of a chain are resumed; several chains are cut alike, those of integers not at all.
     several = FAR_DEPTH if dtype.is_float else CHAIN
     depth = round_up(-(-k // -(-k // FAR_DEPTH)), 8) if k <= CHAIN else several
-    blocks = -(-m // max(rows, FAR_BYTES // (depth * dtype.itemsize)))
     panels = -(-n // columns)
+    blocks = -(-m // max(rows, FAR_BYTES // (depth * dtype.itemsize)))
     groups = -(-panels // max(2, FAR_COLUMNS // columns))
-    while batch * blocks * groups < FAR_UNITS and m // (2 * blocks) >= UNIT_ROWS:
-        blocks *= 2
-    while batch * blocks * groups < FAR_UNITS and panels // (2 * groups) >= 2:
-        groups *= 2
-    block = round_up(-(-m // blocks), rows)
-    return Tiling(rows, columns, True, min(depth, k), block, -(-panels // groups))
+
+    def cost(cut: tuple[int, int]) -> float:
+        block, group = cut
+        units = batch * -(-m // block) * -(-panels // group)
+        moved = COPIED / block + (COPIED if packs_left else FETCHED) / (group * columns)
+        return round_up(units, FAR_UNITS) / units * (1 + moved)
+
+    cuts = [
+        (round_up(-(-m // b), rows), -(-panels // g))
+        for b in range(blocks, blocks + FAR_UNITS)
+        for g in range(groups, min(groups + FAR_UNITS, panels + 1))
+        if b == blocks or m // b >= UNIT_ROWS
+    ]
+    block, group = min(cuts, key=cost)
+    return Tiling(rows, columns, True, min(depth, k), block, group, packs_left)
 
 
 def row_tiling(

@@ -41,8 +41,10 @@ def test_products(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_chains_in_parts(dtype):
-    """A left operand that lies transposed is packed, some terms at a time: the sum is the same."""
-    shapes = [(70, 300, 3100), (64, 100, 3072), (40, 70, 1537)]
+    """A left operand that lies transposed is used some terms at a time, where it lies or, if its
+    columns lie too far apart, packed: the sum is the same.
+    """
+    shapes = [(70, 300, 3100), (64, 100, 3072), (40, 70, 1537), (2048, 70, 1537), (67, 40, 100)]
     pairs = [(normal(m, k, dtype=dtype), normal(k, n, dtype=dtype)) for m, n, k in shapes]
     turned = [np.ascontiguousarray(x.T) for x, _ in pairs]
 
