@@ -8,14 +8,14 @@ from graphc.dtypes import DType
 
 #: Terms of one chain of multiply-adds (GX_CHAIN in runtime/gemm.h).
 CHAIN = 1536
-#: Of a left operand whose columns lie far apart a unit uses a block of rows and of so many terms at
-#: a time, of which a chain is a multiple; it takes about so many bytes of the second-level cache, and
-#: about so many columns use it.
+#: Of a left operand whose columns lie far apart a unit uses a block of rows and of so many terms
+#: at a time, of which a chain is a multiple; it takes about so many bytes of the second-level
+#: cache, and about so many columns use it.
 FAR_DEPTH = 256
 FAR_BYTES = 256 * 1024
 FAR_COLUMNS = 384
-#: Columns this many bytes apart share few places in the caches and in the table of pages: a block is
-#: copied. Otherwise its rows are read where they lie.
+#: Columns so many bytes apart share few places in the caches and in the table of pages: a block
+#: is copied. Otherwise its rows are read where they lie.
 FAR_APART = 8192
 #: Threads for which such a product is cut into equal shares.
 FAR_UNITS = 4
