@@ -241,6 +241,7 @@ class Lowered(Generic[P, R]):
         threads: bool = False,
         beside: Mapping[str, Lowered[Any, Any]] | None = None,
         arguments: Sequence[Any] | None = None,
+        levels: Sequence[str] = (),
     ) -> list[Path]:
         """Writes the step as a folder of C that needs no Python: a header and a source file called
         `name`, a self-test, an example, build files, a manifest and a README. Gives their paths.
@@ -251,6 +252,9 @@ class Lowered(Generic[P, R]):
         structure of the state, or of a part of it, are read from it. NumPy computes each step for
         the self-test. Raises ArgumentError for a name that is no C identifier.
 
+        `levels`, some of "x86-64-v2", "x86-64-v3" and "x86-64-v4", gives code for each of them in
+        the one file, whatever the step was lowered for: `name_init` chooses by the processor.
+
         `form="cffi"` adds a Python package that setuptools and cffi build, and that then needs
         NumPy and cffi alone. `form="web"` writes one page of HTML instead, which trains in the
         browser: from `arguments`, what the step is called with (several batches of an input along
@@ -260,7 +264,7 @@ class Lowered(Generic[P, R]):
         from graphc.export.folder import write
 
         steps = {"train": self, **beside} if beside else {"run": self}
-        return write(directory, name, steps, threads, form, arguments)
+        return write(directory, name, steps, threads, form, arguments, levels)
 
     def __str__(self) -> str:
         return f"{self!r}\n{self.as_text()}"

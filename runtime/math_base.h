@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "target.h"
+
 /* A loop over a function is vectorized only where the function is inlined, however large it is. */
 #if defined(__GNUC__)
 #define GX_INLINE static inline __attribute__((always_inline, unused))
@@ -27,7 +29,7 @@
 
 /* a*b + c, rounded once where the target has the instruction, twice where fma() would be a call
  * into libm. Results may therefore differ between targets, never within one. */
-#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
+#if GX_HAS_FMA || defined(__aarch64__) || defined(_M_ARM64)
 #define GX_FMA_F32(a, b, c) fmaf(a, b, c)
 #define GX_FMA_F64(a, b, c) fma(a, b, c)
 #else
@@ -73,7 +75,7 @@ GX_INLINE uint32_t gx_mask_u32(int c) {
 /* Hazard: baseline x86-64 has no comparison of 64-bit integers, and gcc then vectorizes only a
  * choice between doubles. */
 GX_INLINE uint64_t gx_mask_u64(int c) {
-#if defined(__SSE2__) && !defined(__SSE4_2__)
+#if defined(__SSE2__) && !GX_HAS_SSE4_2
   return gx_bits_f64(c ? gx_from_bits_f64(~(uint64_t)0) : 0.0);
 #else
   return 0u - (uint64_t)c;
@@ -89,7 +91,7 @@ GX_INLINE float gx_select_f32(int c, float a, float b) {
 }
 
 GX_INLINE double gx_select_f64(int c, double a, double b) {
-#if defined(__SSE2__) && !defined(__SSE4_2__)
+#if defined(__SSE2__) && !GX_HAS_SSE4_2
   return c ? a : b;
 #else
   uint64_t mask = gx_mask_u64(c);
@@ -130,7 +132,7 @@ GX_INLINE double gx_sum_error_f64(double a, double b, double s) {
 /* a*b - p for p = a*b rounded, exactly, unless it underflows; without a fused multiply-add by
  * splitting into halves of 26 bits, for |a| and |b| below 2^996 (Dekker, Veltkamp). */
 GX_INLINE double gx_product_error_f64(double a, double b, double p) {
-#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
+#if GX_HAS_FMA || defined(__aarch64__) || defined(_M_ARM64)
   return fma(a, b, -p);
 #else
   double a1 = a * 0x1.0000002p27, b1 = b * 0x1.0000002p27;

@@ -20,6 +20,32 @@
 #define GX_X86_LEVEL 1
 #endif
 
+/* Whether the compiler may use an extension here. A file with parts for several levels says in each
+ * which one it is for: not every compiler's own macros follow a change in the middle of a file. */
+#if defined(GX_X86_PART) ? GX_X86_PART >= 2 : defined(__SSE4_2__)
+#define GX_HAS_SSE4_2 1
+#else
+#define GX_HAS_SSE4_2 0
+#endif
+
+#if defined(GX_X86_PART) ? GX_X86_PART >= 3 : defined(__AVX2__)
+#define GX_HAS_AVX2 1
+#else
+#define GX_HAS_AVX2 0
+#endif
+
+#if defined(GX_X86_PART) ? GX_X86_PART >= 3 : defined(__FMA__)
+#define GX_HAS_FMA 1
+#else
+#define GX_HAS_FMA 0
+#endif
+
+#if defined(GX_X86_PART) ? GX_X86_PART >= 4 : defined(__AVX512F__)
+#define GX_HAS_AVX512 1
+#else
+#define GX_HAS_AVX512 0
+#endif
+
 /* Stands before a function that runs before anybody knows what the processor can do: it is compiled
  * for the baseline whatever the file's flags are. Features are switched off by name too: where a
  * command line lists them one by one, as zig's does, the architecture alone does not. */

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "target.h"
+
 /* The widest vectors that a program's tiles are made for. A program that is compiled for more than
  * it was written for defines it before. */
 #ifndef GX_VECTOR_LIMIT
@@ -16,9 +18,9 @@
 #endif
 
 /* Bytes of a native vector register. */
-#if defined(__AVX512F__) && GX_VECTOR_LIMIT >= 64
+#if GX_HAS_AVX512 && GX_VECTOR_LIMIT >= 64
 #define GX_VECTOR_BYTES 64
-#elif defined(__AVX__) && GX_VECTOR_LIMIT >= 32
+#elif GX_HAS_AVX2 && GX_VECTOR_LIMIT >= 32
 #define GX_VECTOR_BYTES 32
 #else
 #define GX_VECTOR_BYTES 16
@@ -54,7 +56,7 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* a*b + c with one rounding. Targets without the instruction (x86-64 before FMA, and what is
  * listed nowhere here) round twice: their products agree among themselves, not with the others'. */
-#if !defined(__FMA__) && GX_VECTOR_BYTES != 64 && !defined(__ARM_FEATURE_FMA)
+#if !GX_HAS_FMA && GX_VECTOR_BYTES != 64 && !defined(__ARM_FEATURE_FMA)
 #define GX_VFMA_F32(a, b, c) ((a) * (b) + (c))
 #define GX_VFMA_F64(a, b, c) ((a) * (b) + (c))
 #elif defined(__clang__) && __clang_major__ >= 16
@@ -63,10 +65,10 @@ typedef double gx_f64x2 __attribute__((vector_size(16), aligned(8), may_alias));
 #elif GX_VECTOR_BYTES == 64
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4)
-#elif defined(__FMA__) && GX_VECTOR_BYTES == 32
+#elif GX_HAS_FMA && GX_VECTOR_BYTES == 32
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps256(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd256(a, b, c)
-#elif defined(__FMA__)
+#elif GX_HAS_FMA
 #define GX_VFMA_F32(a, b, c) __builtin_ia32_vfmaddps(a, b, c)
 #define GX_VFMA_F64(a, b, c) __builtin_ia32_vfmaddpd(a, b, c)
 #else
@@ -85,7 +87,7 @@ typedef long long gx_i64v __attribute__((vector_size(GX_VECTOR_BYTES)));
 #if GX_VECTOR_BYTES == 64
 #define GX_MULTIPLY_LOW(a, b) \
   (gx_u64v) __builtin_ia32_pmuludq512_mask((gx_i32v)(a), (gx_i32v)(b), (gx_i64v){0}, 255)
-#elif defined(__AVX2__)
+#elif GX_HAS_AVX2
 #define GX_MULTIPLY_LOW(a, b) (gx_u64v) __builtin_ia32_pmuludq256((gx_i32v)(a), (gx_i32v)(b))
 #elif GX_VECTOR_BYTES == 16
 #define GX_MULTIPLY_LOW(a, b) (gx_u64v) __builtin_ia32_pmuludq128((gx_i32v)(a), (gx_i32v)(b))

@@ -132,6 +132,13 @@ def compile_(
         str, typer.Option(help="c, cffi (also a Python package) or web (a page that trains).")
     ] = "c",
     compile_target: CompileTarget = "native",
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="Levels in one file, chosen at run time: x86-64-v2,x86-64-v3,x86-64-v4, or some.",
+            show_default=False,
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Write a step as C with self-test, example and build files. Needs no C compiler.
@@ -140,7 +147,9 @@ def compile_(
     """
     lowered = load_target(target).lower(threads=threads, target=compile_target)
     called = name or artifact_name(target.rpartition(":")[2])
-    paths = lowered.export(out, called, form=form, threads=threads > 1)
+    paths = lowered.export(
+        out, called, form=form, threads=threads > 1, levels=levels.split(",") if levels else ()
+    )
     if json:
         print_json({"files": [str(path) for path in paths], "kernels": len(lowered.kernels)})
     else:

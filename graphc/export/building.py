@@ -11,6 +11,9 @@ _STRICT = "-Wall -Wextra -Wpedantic"
 
 def flags(artifact: Interface) -> tuple[str, ...]:
     """What NAME.c is compiled with, by gcc or clang for the processor family of its target."""
+    if artifact.levels:
+        # Each part of the file says itself what it is for.
+        return (*BASE_FLAGS, "-march=x86-64")
     if artifact.target == "generic":
         own: tuple[str, ...] = ()
     else:

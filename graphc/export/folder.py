@@ -14,10 +14,12 @@ from graphc.export.describing import manifest, readme
 from graphc.export.example import example
 from graphc.export.extension import package, package_readme, shared_files
 from graphc.export.header import header
-from graphc.export.interface import describe
+from graphc.export.interface import Interface, describe, with_levels
+from graphc.export.levels import planned
+from graphc.export.retarget import retargeted
 from graphc.export.selftest import selftest
 from graphc.export.source import source
-from graphc.export.web import page, portable
+from graphc.export.web import page
 from graphc.io import save
 from graphc.stages import Lowered
 
@@ -32,6 +34,7 @@ def write(
     threads: bool,
     form: str,
     arguments: Sequence[Any] | None,
+    levels: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the files of an artifact and gives their paths."""
     if form not in FORMS:
@@ -40,9 +43,12 @@ def write(
         raise ArgumentError(f"export: arguments are for form='web', got form={form!r}")
     folder = Path(directory)
     if form == "web":
-        artifact = describe(name, {key: portable(step) for key, step in steps.items()}, False)
+        if levels:
+            raise ArgumentError("export: levels are for C, not for form='web'")
+        portable = {key: retargeted(step, "generic", 1) for key, step in steps.items()}
+        artifact = describe(name, portable, False)
         return _written(folder, {f"{name}.html": page(artifact, arguments)})
-    artifact = describe(name, steps, threads)
+    artifact = _described(name, steps, threads, levels)
     own = {f"{name}.h": header(artifact), f"{name}.c": source(artifact)}
     texts = {
         "selftest.c": selftest(artifact),
@@ -67,6 +73,20 @@ def write(
         for file, copy in shared_files(artifact).items():
             paths.append(Path(shutil.copyfile(folder / file, folder / copy)))
     return paths
+
+
+def _described(
+    name: str, steps: Mapping[str, Lowered[Any, Any]], threads: bool, levels: Sequence[str]
+) -> Interface:
+    if not levels:
+        return describe(name, steps, threads)
+    found = [planned(step, levels) for step in steps.values()]
+    return with_levels(
+        [
+            describe(name, dict(zip(steps, one, strict=True)), threads)
+            for one in zip(*found, strict=True)
+        ]
+    )
 
 
 def _written(folder: Path, texts: Mapping[str, str]) -> list[Path]:

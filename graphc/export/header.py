@@ -54,7 +54,7 @@ def _words(artifact: Interface) -> dict[str, object]:
         "alignment": ALIGNMENT,
         "threads": artifact.threads,
         "pool": _POOL_BYTES + _WORKER_BYTES * artifact.threads,
-        "target": artifact.target,
+        "target": artifact.targets,
     }
 
 

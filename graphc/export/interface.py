@@ -99,7 +99,8 @@ class Entry:
 @dataclass(frozen=True)
 class Interface:
     """An artifact: `name` begins all of its identifiers, `capitals` its macros. `threads` is the
-    largest number of threads of a step, 1 in an artifact without them.
+    largest number of threads of a step, 1 in an artifact without them. One with code for several
+    levels of x86-64 is that for the lowest of them, and `levels` are the artifacts of each.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Interface:
     target: str
     threads: int
     graph_hash: str
+    levels: tuple[Interface, ...] = ()
 
     @property
     def capitals(self) -> str:
@@ -131,7 +133,8 @@ class Interface:
     @property
     def tag_offset(self) -> int:
         """Where in an arena its mark is; behind it stand the tables of addresses."""
-        return max(round_up(e.lowered.program.plan.peak, ALIGNMENT) for e in self.entries)
+        entries = [e for artifact in (self.levels or (self,)) for e in artifact.entries]
+        return max(round_up(e.lowered.program.plan.peak, ALIGNMENT) for e in entries)
 
     @property
     def arena_bytes(self) -> int:
@@ -144,8 +147,21 @@ class Interface:
         return int(self.graph_hash[:16], 16)
 
     @property
+    def targets(self) -> str:
+        """What the code is for, in words."""
+        return ", ".join(artifact.target for artifact in self.levels) or self.target
+
+    @property
     def isa(self) -> str:
         return cpu.isa(self.target)
+
+
+def with_levels(artifacts: Sequence[Interface]) -> Interface:
+    """One artifact of those for several levels, the lowest first."""
+    lowest = artifacts[0]
+    for other in artifacts:
+        assert [e.reads for e in other.entries] == [e.reads for e in lowest.entries]
+    return replace(lowest, levels=tuple(artifacts))
 
 
 def struct_bytes(fields: Sequence[Field]) -> int:

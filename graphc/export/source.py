@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from graphc import __version__
 from graphc.build.runtime_files import runtime_for
@@ -11,19 +12,44 @@ from graphc.codegen.emit_c import wrapped
 from graphc.codegen.entry import ENTRY_TYPES, region
 from graphc.export.header import parameters
 from graphc.export.interface import Entry, Field, Interface
+from graphc.export.levels import LEVELS, headers, named, number, part, without_headers
 from graphc.schedule.program import ALIGNMENT
 from graphc.schedule.tiles import vector_bytes
 
-#: What a processor of an x86-64 level has, for messages.
-_LEVELS = {
-    "x86-64-v2": (2, "SSE4.2 and POPCNT"),
-    "x86-64-v3": (3, "AVX2, FMA and BMI2"),
-    "x86-64-v4": (4, "AVX-512"),
-}
+
+@dataclass(frozen=True)
+class _Code:
+    """What is generated for the steps of an artifact: comments that describe them, what kernels are
+    made of and the kernels themselves, equal ones once, and the functions that threads run.
+    """
+
+    comments: str
+    kernels: str
+    regions: str
 
 
 def source(artifact: Interface) -> str:
     """The text of NAME.c, which includes NAME.h and the C library's headers alone."""
+    guard, public = _guard(artifact), "\n".join(_public(artifact))
+    if artifact.levels:
+        codes = [_code(one) for one in artifact.levels]
+        own = [code.kernels + "\n" + code.regions for code in codes]
+        shared = runtime_for("\n".join([guard, ENTRY_TYPES, public]))
+        needed = headers([shared, *map(runtime_for, own)])
+        parts = [needed, without_headers(shared), guard, ENTRY_TYPES]
+        for one, code, text in zip(artifact.levels, codes, own, strict=True):
+            width = vector_bytes(one.isa)
+            parts.append(part(one.target, width, code.comments, text, shared + ENTRY_TYPES))
+        parts.append(public)
+    else:
+        code = _code(artifact)
+        own = [code.kernels, ENTRY_TYPES, code.regions, public]
+        limit = f"#define GX_VECTOR_LIMIT {vector_bytes(artifact.isa)}"
+        parts = [limit, code.comments, runtime_for("\n".join([guard, *own])), guard, *own]
+    return "\n".join(text.rstrip() + "\n" for text in [_head(artifact), *parts] if text.strip())
+
+
+def _code(artifact: Interface) -> _Code:
     functions: dict[str, tuple[str, str]] = {}
     units = {
         entry: c_unit.generate(entry.lowered.program, _scope(artifact, entry), functions)
@@ -40,13 +66,13 @@ def source(artifact: Interface) -> str:
         )
         for entry, unit in units.items()
     ]
-    kernels = [text for _, text in functions.values()]
-    public = list(_public(artifact))
-    generated = [*definitions.values(), *tables, *kernels, ENTRY_TYPES, *regions, *public]
-    runtime = runtime_for("\n".join([_guard(artifact), *generated]))
-    headers = [unit.header for unit in units.values()]
-    parts = [_head(artifact), *headers, runtime, _guard(artifact), *generated]
-    return "\n".join(part.rstrip() + "\n" for part in parts if part.strip())
+    kernels = [*definitions.values(), *tables, *(text for _, text in functions.values())]
+    return _Code(
+        *(
+            "\n".join(text.rstrip() + "\n" for text in texts)
+            for texts in ([unit.header for unit in units.values()], kernels, regions)
+        )
+    )
 
 
 def _scope(artifact: Interface, entry: Entry) -> str:
@@ -58,19 +84,20 @@ def _head(artifact: Interface) -> str:
     return _HEAD.format(
         name=artifact.name,
         version=__version__,
-        target=artifact.target,
+        target=artifact.targets,
         hash=artifact.graph_hash,
         posix=posix,
-        limit=vector_bytes(artifact.isa),
     )
 
 
 def _guard(artifact: Interface) -> str:
     """Refuses compilers' flags that the text was not written for."""
     text = _GUARD.format(name=artifact.name)
-    if artifact.target in _LEVELS:
-        level, _ = _LEVELS[artifact.target]
-        condition, flag = f"GX_X86_LEVEL < {level}", f"-march={artifact.target}"
+    if artifact.levels:
+        condition, flag = "!defined(__x86_64__)", "a compiler for x86-64"
+        text += _REFUSAL.format(name=artifact.name, condition=condition, flag=flag)
+    elif artifact.target in LEVELS:
+        condition, flag = f"GX_X86_LEVEL < {number(artifact.target)}", f"-march={artifact.target}"
         text += _REFUSAL.format(name=artifact.name, condition=condition, flag=flag)
     elif artifact.target == "aarch64":
         condition, flag = "!defined(__aarch64__)", "a compiler for aarch64"
@@ -80,13 +107,15 @@ def _guard(artifact: Interface) -> str:
 
 def _needs(target: str) -> str:
     """What a processor that is refused lacks."""
-    if target in _LEVELS:
-        return f"{_LEVELS[target][1]}, or what the compiler's other flags allowed: "
+    if target in LEVELS:
+        return f"{LEVELS[target][1]}, or what the compiler's other flags allowed: "
     return "instructions that the compiler's flags allowed: "
 
 
-def _public(artifact: Interface) -> Iterator[str]:
-    words = {
+def _words(artifact: Interface) -> dict[str, object]:
+    numbers = [number(one.target) for one in artifact.levels]
+    best = "".join(f"level >= {n} ? {n} : " for n in reversed(numbers[1:]))
+    return {
         "name": artifact.name,
         "NAME": artifact.capitals,
         "alignment": ALIGNMENT,
@@ -94,9 +123,15 @@ def _public(artifact: Interface) -> Iterator[str]:
         "tag": artifact.tag,
         "threads": artifact.threads,
         "needs": _needs(artifact.target),
-        "target": artifact.target,
+        "target": artifact.targets,
+        "lowest": min(numbers, default=0),
+        "best": f"{best}{min(numbers, default=0)}",
     }
-    yield _INIT.format(**words)
+
+
+def _public(artifact: Interface) -> Iterator[str]:
+    words = _words(artifact)
+    yield (_INIT_LEVELS if artifact.levels else _INIT).format(**words)
     yield _MESSAGE.format(**words)
     if artifact.threads > 1:
         yield _POOL.format(**words)
@@ -124,6 +159,9 @@ def _entry(artifact: Interface, entry: Entry) -> str:
             lines.append(f"    to[{j}] = {_address('out', written)};")
     lines.append("    gx_step step = {from, to, arena};")
     program = f"{_scope(artifact, entry)}step_region"
+    if artifact.levels:
+        lines += _chosen(artifact, program)
+        program = "region"
     if artifact.threads > 1:
         lines.append("    const struct team *const team = (const struct team *)(void *)pool;")
         lines.append("    const int threads = team ? team->team.threads : 1;")
@@ -131,6 +169,15 @@ def _entry(artifact: Interface, entry: Entry) -> str:
     else:
         lines.append(f"    return gx_run(NULL, {program}, &step, 1);")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _chosen(artifact: Interface, program: str) -> list[str]:
+    """Lines that choose between the levels' functions."""
+    choice = named(program, artifact.levels[0].target)
+    for one in artifact.levels[1:]:
+        choice = f"level == {number(one.target)} ? {named(program, one.target)} : {choice}"
+    lines = ["    const int level = chosen(arena);"] if len(artifact.levels) > 1 else []
+    return [*lines, f"    gx_task *const region = {choice};"]
 
 
 def _address(kind: str, field: Field) -> str:
@@ -146,8 +193,6 @@ _HEAD = """\
  * -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math. */
 
 {posix}#include "{name}.h"
-
-#define GX_VECTOR_LIMIT {limit}
 """
 
 _GUARD = """\
@@ -182,6 +227,35 @@ GX_BASELINE int {name}_init(void *arena)
     if (gx_x86_level() < GX_X86_LEVEL || !gx_x86_complete())
         return {NAME}_UNSUPPORTED;
     *(uint64_t *)(void *)((uint8_t *)arena + {offset}) = mark;
+    return {NAME}_OK;
+}}
+"""
+
+_INIT_LEVELS = """\
+/* The mark of an arena that is ready; the level of the processor stands behind it. */
+static const uint64_t mark = UINT64_C({tag});
+
+GX_BASELINE static int ready(const void *arena)
+{{
+    return *(const uint64_t *)(const void *)((const uint8_t *)arena + {offset}) == mark;
+}}
+
+/* The level whose code runs. */
+GX_BASELINE static int chosen(const void *arena)
+{{
+    return (int)((const uint64_t *)(const void *)((const uint8_t *)arena + {offset}))[1];
+}}
+
+GX_BASELINE int {name}_init(void *arena)
+{{
+    if ((uintptr_t)arena % {alignment} != 0)
+        return {NAME}_MISALIGNED;
+    const int level = gx_x86_level();
+    if (level < {lowest} || level < GX_X86_LEVEL || !gx_x86_complete())
+        return {NAME}_UNSUPPORTED;
+    uint64_t *const made = (uint64_t *)(void *)((uint8_t *)arena + {offset});
+    made[0] = mark;
+    made[1] = {best};
     return {NAME}_OK;
 }}
 """

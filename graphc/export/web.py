@@ -6,8 +6,6 @@ import base64
 import html
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from graphc import __version__, tree
-from graphc.build import cpu
 from graphc.build.runtime_files import select
 from graphc.build.toolchain import BASE_FLAGS, find_crossing
 from graphc.errors import ArgumentError
@@ -25,27 +22,11 @@ from graphc.export.header import header
 from graphc.export.interface import Entry, Field, Interface, struct_bytes
 from graphc.export.source import source
 from graphc.inspect.page import digest, inert, put
-from graphc.passes.pipeline import Stage
-from graphc.schedule.budget import Search
-from graphc.schedule.program import schedule
-from graphc.stages import Lowered
 
 _FILES = files("graphc.export") / "shipped"
-_TARGET = "generic"
 #: WebAssembly with its vectors of 16 bytes, without a main function, and nothing from outside.
 _FLAGS = ("-target", "wasm32-wasi", "-mcpu=generic+simd128+bulk_memory", "-fno-sanitize=undefined")
 _LINK = ("-mexec-model=reactor", "-Wl,--export=__heap_base", "-Wl,--strip-all")
-
-
-def portable(step: Lowered[Any, Any]) -> Lowered[Any, Any]:
-    """The step planned as it was, but for any processor and one thread."""
-    if step.target == _TARGET and step.threads == 1:
-        return step
-    planned = partial(schedule, isa=cpu.isa(_TARGET), threads=1)
-    search = Search(step.search.graph, step.search.base, planned)
-    plan = search.plan(step.plan.policy)
-    stages = (*step.traced.stages, Stage("rebuild", plan.program.graph, 0.0))
-    return replace(step, stages=stages, plan=plan, target=_TARGET, search=search)
 
 
 def page(artifact: Interface, arguments: Sequence[Any] | None) -> str:
