@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_compilers_make_one_file_of_it(folder: Path) -> None:
-    """Without a flag for the processor, and told what the baseline is; the self-test runs its best."""
+    """Without a flag for the processor; the self-test runs the best level."""
     compilers = [[needs("gcc"), *FLAGS]]
     compilers.append(zig(*FLAGS, "-mcpu=baseline", "-fno-sanitize=undefined"))
     clang = shutil.which("clang")
