@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
@@ -19,6 +17,7 @@ from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64, te
 from graphc.errors import ArgumentError, GraphcError, TraceError
 from graphc.functions.capture import capturing
 from graphc.functions.promotion import as_value
+from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Value, new_input
 from graphc.ir.site import located, root
 from graphc.passes.pipeline import Stage, optimize
@@ -221,7 +220,7 @@ def _traced(
     for value, short in zip(inputs, _short_names(parameters, arguments), strict=True):
         value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
-    with capturing() as captured, tapping() as marked, _garbage_kept():
+    with capturing() as captured, tapping() as marked, garbage_kept():
         call: Callable[..., R] = fn
         result = call(*[args[k] if k in static else next(symbolic) for k in range(len(args))])
         leaves, out_tree = tree.flatten(result)
@@ -271,20 +270,6 @@ def _leaf(x: Any, path: str) -> Leaf:
             " of other kinds are given by static_argnums"
         )
     )
-
-
-@contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """A trace makes many nodes that all stay, among which the collector would search in vain: with
-    it a node costs twice as much.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _parameters(fn: Callable[..., Any], count: int) -> tuple[str, ...]:

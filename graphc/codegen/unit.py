@@ -25,6 +25,7 @@ from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.unswitch import unswitch
 from graphc.codegen.weight_gradient import weight_gradient_body
+from graphc.ir.garbage import garbage_kept
 from graphc.ir.loops import Function, Stmt, local_bytes
 from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
@@ -108,6 +109,7 @@ class Unit:
     header: str = ""
 
 
+@garbage_kept()
 def generate(program: Program, scope: str = "", functions: Functions | None = None) -> Unit:
     """A program in parts. In a file of several programs each has a `scope`, which begins the names
     of its tables, and they share `functions`: a kernel that another one has is not made again.

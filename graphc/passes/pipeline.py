@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.errors import GraphcError
+from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Node, Value, apply, standing_in_for
 from graphc.ir.verify import verify as verify_graph
 from graphc.passes.channels_last import channels_last
@@ -69,6 +70,7 @@ ONCE: tuple[tuple[str, Pass], ...] = (
 )
 
 
+@garbage_kept()
 def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
     """All stages of a graph, from "written" to the one that is scheduled. Every pass of the first
     round is a stage; later ones are where they change something.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from graphc.autodiff.effort import is_pure, work
+from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Node, Value
 from graphc.schedule.program import Memory, Program
 from graphc.schedule.remat import Policy, Turn, choose, cloned
@@ -68,6 +69,7 @@ class Search:
     def forward(self) -> Forward:
         return Forward.of(self.graph, self.turn)
 
+    @garbage_kept()
     def plan(self, policy: Policy) -> Plan:
         """The plan of a policy; one for all policies that repeat the same nodes."""
         again = choose(self.graph, self.turn, policy)
