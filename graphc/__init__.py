@@ -9,6 +9,7 @@ ahead-of-time stages follow JAX.
 
 from __future__ import annotations
 
+from graphc.compiled import Compiled
 from graphc.dtypes import bool_, float32, float64, int32, int64, uint8, uint32
 from graphc.errors import (
     ArgumentError,
@@ -190,7 +191,7 @@ from graphc.io import load, save
 from graphc.ir.graph import Graph
 from graphc.jit import Jitted, compile, jit
 from graphc.kernel_info import KernelInfo
-from graphc.stages import Compiled, Lowered
+from graphc.stages import Lowered
 from graphc.tensor import Tensor
 from graphc.trace import Signature, Traced, evaluate, input, name, spec, trace
 from graphc.transforms import (

@@ -24,6 +24,7 @@ from graphc.ir.printer import node_text, value_names
 from graphc.ir.site import located
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Buffer, Memory, Program
+from graphc.stepcode import StepCode
 from graphc.trace import Signature, flatten_arguments
 
 #: What cffi is told of a step that stops after every kernel.
@@ -49,8 +50,8 @@ class Moment:
 class Stepper(Frame):
     """A step that stops after every kernel."""
 
-    def __init__(self, program: Program, signature: Signature, library: Library):
-        super().__init__(program, signature, library)
+    def __init__(self, program: Program, signature: Signature, code: StepCode, library: Library):
+        super().__init__(signature, code, library)
         self.program = program
         first = -self.arena.__array_interface__["data"][0] % 64
         self._bytes = self.arena[first : first + program.plan.peak]

@@ -12,7 +12,7 @@ from graphc import tree
 from graphc.arguments import Arguments, require_in_place
 from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
-from graphc.schedule.program import Program
+from graphc.stepcode import StepCode
 from graphc.trace import Signature, dynamic_arguments
 from graphc.transforms.tapping import Tapped, named
 from graphc.treecode import unflattener
@@ -21,17 +21,17 @@ from graphc.treecode import unflattener
 class Frame:
     """Memory for one running step: the arena and the tables of addresses."""
 
-    def __init__(self, program: Program, signature: Signature, library: Library):
+    def __init__(self, signature: Signature, code: StepCode, library: Library):
         self.signature = signature
         self.library = library
         self.ffi = library.ffi
-        graph = program.graph
-        self.arena, self.arena_address = _aligned(self.ffi, program.plan.peak)
-        constants = program.constants
-        self.inputs = self.ffi.new("void *[]", max(1, len(graph.inputs) + len(constants)))
-        self.outputs = self.ffi.new("void *[]", max(1, len(graph.outputs)))
-        self.threads = program.threads
-        self.runtime = runtime().handle if program.threads > 1 else self.ffi.NULL
+        self.arena, self.arena_address = _aligned(self.ffi, code.arena_bytes)
+        given = [*signature.hidden, *code.constants]
+        count = len(signature.arguments)
+        self.inputs = self.ffi.new("void *[]", max(1, count + len(given)))
+        self.outputs = self.ffi.new("void *[]", len(signature.results) + 1)
+        self.threads = code.threads
+        self.runtime = runtime().handle if code.threads > 1 else self.ffi.NULL
         self.arguments = Arguments(signature, self.ffi, self.inputs)
         donors = {j: i for i, j in signature.donated}
         self.fresh = [
@@ -39,16 +39,16 @@ class Frame:
             for j, leaf in enumerate(signature.results)
             if j not in donors
         ]
-        given = {j: (0, i) for j, i in donors.items()}
+        kept = {j: (0, i) for j, i in donors.items()}
         made = {j: (1, k) for k, (j, _, _) in enumerate(self.fresh)}
-        sources = given | made
+        sources = kept | made
         self.result = unflattener(signature.out_tree, [sources[j] for j in sorted(sources)])
         self.tapped = np.full((len(signature.taps), len(Tapped._fields)), np.nan)
         if signature.taps:
             self.outputs[len(signature.results)] = self.ffi.from_buffer(self.tapped)
-        count = len(signature.arguments)
-        for k, array in enumerate([*signature.hidden, *constants]):
-            self.inputs[count + k] = self.ffi.from_buffer(array)
+        for k, array in enumerate(given, count):
+            self.inputs[k] = self.ffi.from_buffer(array)
+        self._alive = given
 
     def _prepare(self, args: Sequence[Any]) -> tuple[Any, Any]:
         """Fills the tables; gives the result as it will be, and what must stay alive until then."""

@@ -8,8 +8,8 @@ from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from graphc import tree
+from graphc.compiled import Compiled
 from graphc.errors import ArgumentError
-from graphc.stages import Compiled
 from graphc.trace import Traced, trace
 
 P = ParamSpec("P")

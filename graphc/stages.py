@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from graphc import stepcode
 from graphc.build import cpu
-from graphc.build.library import Library
-from graphc.build.library import Unit as CUnit
-from graphc.build.library import load as load_library
-from graphc.build.machine import Limits, model
-from graphc.build.machine import limits as measure_limits
 from graphc.build.pool import check_threads
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
 from graphc.codegen.preamble import CDEF, interface
-from graphc.codegen.routines import at_fault
-from graphc.debug import STEP_CDEF, Moment, Stepper, Watch, replayed
-from graphc.errors import ArgumentError, CompilerError
-from graphc.frame import Frame
+from graphc.compiled import Compiled, Debugged, code_of, kernel_times, load
+from graphc.debug import STEP_CDEF
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
 from graphc.ir.graph import Graph, Value
-from graphc.ir.site import located
 from graphc.kernel_info import KernelInfo, kernel_info
-from graphc.memory import Choice, MemoryReport, Saved, byte_count, plans
+from graphc.memory import Choice, MemoryReport, Saved, byte_count
 from graphc.passes.pipeline import Stage
-from graphc.profile import Profile, summarize
+from graphc.planning import Planner, Planning
+from graphc.profile import Profile
 from graphc.schedule.budget import Plan, Search
 from graphc.schedule.kernel import MODEL, Choices
-from graphc.schedule.program import Program, schedule
-from graphc.schedule.traffic import predicted
+from graphc.schedule.program import Program
+from graphc.stepcode import StepCode
 from graphc.text import html_table, text_table
 from graphc.trace import Signature, Traced
-from graphc.transforms import Tapped
 from graphc.tuning import measured_choices
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PROFILE_CDEF = """
-int graphc_profile(void *const *in, void *const *out, void *arena, const void *runtime,
-                   int64_t *times);
-"""
-
 _KERNEL_HEAD = ("#", "kernel", "operators", "flops", "bytes", "lines")
-#: C files that one core compiles: enough that the last one is not waited for long.
-_FILES = 2
 
 
 def lower(
@@ -74,44 +58,66 @@ def lower(
     done again. `keep` and `recompute` are rows of `memory.saved` of an earlier lowering of this
     step. With `tune` the kernels' tiles and units are measured on this machine, unless its cache
     knows them: it takes a compiler and some seconds, and changes no bit of the results.
-    Raises ArgumentError, and MemoryBudgetError, which says the smallest budget that works.
+
+    A step that was compiled before is planned when somebody asks for more than to run it. Raises
+    ArgumentError, and MemoryBudgetError, which says the smallest budget that works.
     """
     budget = None if memory_budget is None else byte_count(memory_budget)
-    if threads is None:
-        threads = cpu.cores()
+    threads = cpu.cores() if threads is None else threads
     check_threads(threads)
-    begin = time.perf_counter()
-    optimized, isa = traced.stages[-1].graph, cpu.isa(target)
-    settled = time.perf_counter()
-    wishes = plans.wishes(optimized, keep, recompute)
+    planner = Planner(cpu.isa(target), threads, tuple(keep), tuple(recompute), budget)
 
-    def planned(choices: Choices, budget: int | None = None) -> Lowered[P, R]:
-        search = traced.searches.setdefault(
-            (wishes, isa, threads, tuple(sorted(choices.items()))),
-            Search(optimized, wishes, partial(schedule, isa=isa, threads=threads, choices=choices)),
-        )
-        if budget is None:
-            plan = search.plan(wishes)
-        else:
-            plan = plans.within(search, budget, traced.signature.name)
-        end = time.perf_counter()
-        stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled))
-        return Lowered(traced, stages, plan, target, search, end - begin)
+    def planned(choices: Choices) -> Lowered[P, R]:
+        free = replace(planner, budget=None)
+        return Lowered(traced, target, partial(free.plan, traced, choices))
 
-    return planned(measured_choices(planned, _kernel_times) if tune else MODEL, budget)
+    def planning() -> Planning:
+        return planner.plan(traced, measured_choices(planned, kernel_times) if tune else MODEL)
+
+    key = None
+    if not (keep or recompute):
+        key = stepcode.key(traced.graph, target, threads, budget, tune)
+    known = stepcode.find(key)
+    if known is not None:
+        return Lowered(traced, target, planning, key, known)
+    made = planning()
+    return Lowered(traced, target, lambda: made, key)
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered(Generic[P, R]):
-    """A step in C, with everything that is known about it before it runs."""
+    """A step in C, with everything that is known about it before it runs. `planned` gives its plan,
+    when somebody asks; `known` is its code where the cache has it under `key`.
+    """
 
     traced: Traced[P, R]
-    stages: tuple[Stage, ...]
-    plan: Plan
     target: str
-    search: Search
-    #: How long it took to lower.
-    seconds: float = 0.0
+    planned: Callable[[], Planning]
+    key: stepcode.Key | None = None
+    known: StepCode | None = None
+
+    @cached_property
+    def _planning(self) -> Planning:
+        return self.planned()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The graph as written, after each pass, and as it is scheduled."""
+        return self._planning.stages
+
+    @property
+    def plan(self) -> Plan:
+        return self._planning.plan
+
+    @property
+    def search(self) -> Search:
+        """Other plans of the step."""
+        return self._planning.search
+
+    @property
+    def seconds(self) -> float:
+        """How long it took to plan."""
+        return self._planning.seconds
 
     @property
     def program(self) -> Program:
@@ -229,8 +235,13 @@ class Lowered(Generic[P, R]):
         IndexingError. Raises CompilerError and CacheError.
         """
         if debug:
-            return Debugged(self, _load(c_unit.stepped(self.unit), STEP_CDEF, self.target))
-        return Compiled(self, _load(self.unit, CDEF, self.target))
+            code = code_of(self, c_unit.stepped(self.unit))
+            return Debugged(self, code, load(self, code, STEP_CDEF))
+        code = self.known or code_of(self, self.unit)
+        library = load(self, code, CDEF)
+        if self.known is None:
+            stepcode.keep(self.key, code)
+        return Compiled(self, code, library)
 
     def export(
         self,
@@ -277,117 +288,3 @@ class Lowered(Generic[P, R]):
             f"<Lowered {self.signature.name}: {len(self.program.kernels)} kernels,"
             f" arena {self.program.plan.peak} bytes, {self.threads} threads>"
         )
-
-
-def _load(unit: c_unit.Unit, cdef: str, target: str) -> Library:
-    """Raises CompilerError, which names the user's operator whose C the compiler refused."""
-    texts = c_unit.translation_units(unit, runtime_for, _FILES * cpu.cores())
-    # A function that is not declared is an error in C11, but not for every compiler.
-    strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
-    units = [CUnit(text, (*flags, *strict)) for text, flags in texts]
-    try:
-        return load_library(units, cdef, target=target)
-    except CompilerError as error:
-        routine = at_fault(unit.routines.values(), [text for text, _ in texts], error.stderr)
-        if routine is None:
-            raise
-        raise CompilerError(
-            located(f"the C of the operator {routine.label!r} does not compile", routine.site),
-            command=error.command,
-            stderr=error.stderr,
-            source=error.source,
-            hint="correct the text that custom_op was given",
-        ) from error
-
-
-def _kernel_times(lowered: Lowered[Any, Any], args: Sequence[Any], runs: int) -> list[list[int]]:
-    """Nanoseconds of every kernel in each of some runs of a build with a clock."""
-    library = _load(c_unit.profiled(lowered.unit), _PROFILE_CDEF, lowered.target)
-    frame = Frame(lowered.program, lowered.signature, library)
-    return frame.timed(args, len(lowered.kernels), runs)
-
-
-class Compiled(Generic[P, R]):
-    """A step that runs. Calls from several threads take turns; each `bind` runs on its own."""
-
-    def __init__(self, lowered: Lowered[P, R], library: Library):
-        self.lowered = lowered
-        self._library = library
-        self._frame = self._new_frame()
-        self._lock = threading.Lock()
-
-    def _new_frame(self) -> Frame:
-        return Frame(self.lowered.program, self.lowered.signature, self._library)
-
-    @property
-    def library_path(self) -> str:
-        """The compiled library's file."""
-        return str(self._library.path)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """One step. Donated leaves come back as the same objects with new values; other results
-        are fresh arrays. Raises ArgumentError before anything is written.
-        """
-        if kwargs:
-            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
-        with self._lock:
-            return self._frame.call(args)
-
-    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
-        """A callable without arguments over these very arrays: it reads them, updates donated
-        ones in place, and gives the same result arrays every time. Its taps are its own.
-        """
-        if kwargs:
-            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
-        return self._new_frame().bound(args)
-
-    def taps(self) -> dict[str, Tapped]:
-        """What each `tap` saw in the last call, by name; NaN before the first."""
-        with self._lock:
-            return self._frame.taps()
-
-    def profile(self, *args: Any, runs: int = 20, limits: Limits | None = None) -> Profile:
-        """Runs the step with a clock between kernels, in a build of its own: this one carries
-        nothing of it. Donated arrays are left as they are. `limits` are what the machine can do at
-        most, by default measured now, in about a second. Raises ArgumentError.
-        """
-        if runs < 1:
-            raise ArgumentError(f"profile: at least one run is required, got {runs}")
-        lowered = self.lowered
-        times = _kernel_times(lowered, args, runs)
-        limits = limits or measure_limits(lowered.threads)
-        machine = model(limits, lowered.threads)
-        model_says = predicted(lowered.program, machine)
-        return summarize(lowered.kernels, times, limits, model_says, lowered.memory.timeline)
-
-    def __repr__(self) -> str:
-        return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
-
-
-class Debugged(Compiled[P, R]):
-    """A step that looks at every kernel's results: slow, with equal bits. A call that raises leaves
-    donated arrays as they were.
-    """
-
-    def __init__(self, lowered: Lowered[P, R], library: Library):
-        super().__init__(lowered, library)
-        self._frame = self._stepper = Stepper(lowered.program, lowered.signature, library)
-        self._watch = Watch(self._stepper, [kernel.name for kernel in lowered.kernels])
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if kwargs:
-            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
-        with self._lock:
-            return self._watch.call(args)
-
-    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
-        return lambda: self(*args, **kwargs)
-
-    def moments(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Moment]:
-        """Runs the step, and stops after every kernel with what it read and wrote."""
-        return self._stepper.moments(args)
-
-    def replay(self, path: str | Path) -> R:
-        """Calls the step with the arguments that a NonFiniteError saved."""
-        with self._lock:
-            return self._watch.call(replayed(path, self.lowered.signature))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from graphc.build import pool
+from graphc.build import pool, sources
 
 _fresh: dict[int, dict] = {}
 
@@ -29,4 +29,14 @@ def every_thread() -> Iterator[None]:
     """Regions run on as many threads as they ask for, whatever the machine has and does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "_new_pool", lambda: pool.RuntimePool(cores=0))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def lowered_anew() -> Iterator[None]:
+    """No step is taken from the cache as it was lowered before: some tests change how that is done.
+    `tests/build/test_stepcode.py` is about those that are.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "digest", lambda: None)
         yield

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from graphc import tree
+from graphc.compiled import Compiled
 from graphc.ir.spec import Branch, Loop
-from graphc.stages import Compiled
 
 _PATTERNS = (0x5A, 0xC3)
 #: Arguments of more bytes are not copied.

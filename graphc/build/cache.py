@@ -109,16 +109,21 @@ class Cache:
         kept, and the error's `source` is changed to where it is. Any number of processes may build
         the same key at once. What cannot be read or written is a `CacheError`.
         """
-        text = json.dumps(dict(key), sort_keys=True)
-        name = hashlib.sha256(text.encode()).hexdigest()
+        name, text = _named(key)
         with self._explained("use the cache"):
             found = self._find(name, text)
             if found is not None:
-                return found
+                return found[0]
             with self._workspace(name) as work:
                 product = work / "product"
                 build(product)
                 return self._store(name, text, product)
+
+    def read(self, key: Mapping[str, str]) -> bytes | None:
+        """The content of the product of a key, verified; None if it has to be built."""
+        with self._explained("read the cache"):
+            found = self._find(*_named(key))
+        return None if found is None else found[1]
 
     def show(self) -> CacheContents:
         """What the cache holds now."""
@@ -142,8 +147,8 @@ class Cache:
                     shutil.rmtree(path, ignore_errors=True)
         return contents
 
-    def _find(self, name: str, text: str) -> Path | None:
-        """The product of a key if its record and its bytes are what was once written."""
+    def _find(self, name: str, text: str) -> tuple[Path, bytes] | None:
+        """The product of a key, and its bytes, if they and its record are what was once written."""
         record = _read_own(self._entries / f"{name}.json")
         if record is None:
             return None
@@ -157,7 +162,7 @@ class Cache:
             return None
         with suppress(OSError):  # a filled cache can be used where it cannot be written
             os.utime(self._entries / f"{name}.json")
-        return path
+        return path, content
 
     def _product(self, name: str, digest: str) -> Path:
         return self._entries / f"{name}-{digest[:16]}.so"
@@ -255,6 +260,12 @@ class _Group:
         for path in sorted(self.paths, key=lambda p: p.suffix != ".json"):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def _named(key: Mapping[str, str]) -> tuple[str, str]:
+    """The name of a key's entry, and the key as text."""
+    text = json.dumps(dict(key), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest(), text
 
 
 def _make_private(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +46,6 @@ class Cond(Owner):
         """The value is the last of the operands."""
         yes, no = (Graph((*body.inputs, value), body.outputs) for body in bodies)
         return Cond(yes, no), 1 + len(self.yes.inputs)
-
-    @property
-    def parameters(self) -> Hashable:
-        return ()
 
     def attributes(self) -> str:
         return ""

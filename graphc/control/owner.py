@@ -15,11 +15,6 @@ from graphc.ir.structure import rebuilt, structure
 class Owner(Op):
     """An operator with bodies. A body is closed: it reads its own inputs alone."""
 
-    @property
-    def parameters(self) -> Hashable:
-        """Everything but the bodies that tells operators of the class apart."""
-        return ()
-
     def reading(self, value: Value, bodies: Sequence[Graph]) -> tuple[Owner, int]:
         """The operator with other bodies, which may read one value more than the inputs that they
         have; and where among the operands that value stands.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,10 +39,6 @@ class Scan(Owner):
     length: int
     reverse: bool = False
     counted: bool = False
-
-    @property
-    def parameters(self) -> Hashable:
-        return (self.consts, self.carries, self.length, self.reverse, self.counted)
 
     @property
     def bodies(self) -> tuple[Graph, ...]:

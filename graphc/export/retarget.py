@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from graphc.build import cpu
 from graphc.passes.pipeline import Stage
+from graphc.planning import Planning
 from graphc.schedule.budget import Search
 from graphc.schedule.program import schedule
 from graphc.stages import Lowered
@@ -21,4 +21,5 @@ def retargeted(step: Lowered[Any, Any], target: str, threads: int) -> Lowered[An
     search = Search(step.search.graph, step.search.base, planned)
     plan = search.plan(step.plan.policy)
     stages = (*step.traced.stages, Stage("rebuild", plan.program.graph, 0.0))
-    return replace(step, stages=stages, plan=plan, target=target, search=search)
+    planning = Planning(stages, plan, search)
+    return Lowered(step.traced, target, lambda: planning)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -80,6 +81,12 @@ class Op:
         return 0
 
     @property
+    def parameters(self) -> tuple[Any, ...]:
+        """What tells operators of a class apart in any process, bodies aside: plain data."""
+        given: Sequence[Any] = fields(self) if is_dataclass(self) else ()
+        return tuple([x for f in given if not isinstance(x := getattr(self, f.name), Graph)])
+
+    @property
     def bodies(self) -> tuple[Graph, ...]:
         """The graphs that the operator runs: a loop's body, the branches of a condition."""
         return ()
@@ -97,8 +104,8 @@ class Op:
 
     def attributes(self) -> str:
         """The static parameters as text, for printing: `axes=(0,), keepdims=False`."""
-        parameters: Sequence[Any] = fields(self) if is_dataclass(self) else ()
-        return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in parameters)
+        given: Sequence[Any] = fields(self) if is_dataclass(self) else ()
+        return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in given)
 
     def formula(self, *operands: Term) -> Term:
         """The application in the notation of mathematics, shapes left out: `relu(x @ w + b)`."""
@@ -376,8 +383,7 @@ class Graph:
         return graph_text(self)
 
     def __repr__(self) -> str:
-        ends = f"{len(self.inputs)} inputs, {len(self.outputs)} outputs"
-        return f"<Graph {len(self.nodes)} nodes, {ends}>"
+        return f"<Graph {len(self)} nodes, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
 
 
 def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:
@@ -391,8 +397,4 @@ def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:
         if node not in seen and node.serial >= since:
             seen.add(node)
             stack.extend([v.node for v in node.inputs])
-    return tuple(sorted(seen, key=_serial))
-
-
-def _serial(node: Node) -> int:
-    return node.serial
+    return tuple(sorted(seen, key=attrgetter("serial")))

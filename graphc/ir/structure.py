@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
-from graphc.ir.graph import Graph, Input, Meta, Node, Value, toposort
+import numpy as np
+
+from graphc.dtypes import DType, TensorType
+from graphc.ir.graph import Graph, Input, Meta, Node, Op, Value, toposort
 
 
 def structure(graph: Graph) -> Hashable:
@@ -61,3 +66,85 @@ def repeated(meta: Meta) -> Meta:
     copy.clone += 1
     copy.stands_for = meta.stands_for
     return copy
+
+
+def fingerprint(graph: Graph) -> str | None:
+    """A digest, the same in every process, of all that a step follows from: operators, how they are
+    connected and in which order, types, constants, what is derivative of what and what is
+    checkpointed. Names and lines do not count. None where an operator is none of graphc's, or has
+    parameters that are no plain data: what they stand for may change unseen.
+    """
+    rows = _Rows()
+    try:
+        rows.graph(graph)
+    except _UnknownError:
+        return None
+    return hashlib.sha256("\n".join(rows.rows).encode()).hexdigest()
+
+
+class _UnknownError(Exception):
+    """Something of which it cannot be told whether it is the same in another process."""
+
+
+class _Rows:
+    """Graphs as text, a row for each node; origins and regions are numbered as they appear."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.origins: dict[Meta, int] = {}
+        self.regions: dict[int, int] = {0: 0}
+        self.classes: dict[type, str] = {}
+
+    def graph(self, graph: Graph) -> None:
+        number: dict[Value, int] = {v: k for k, v in enumerate(graph.inputs)}
+        self.rows.append(f"graph {[v.type for v in graph.inputs]}")
+        for node in graph.nodes:
+            meta = node.meta
+            rule = -1 if meta.rule is None else self._origin(meta.rule.meta)
+            origin = (self._origin(meta), rule, meta.clone, self._region(meta.region))
+            if not isinstance(node.op, Input):
+                inputs = [number[v] for v in node.inputs]
+                parameters = _plain(node.op.parameters)
+                self.rows.append(
+                    f"{self._class(node.op)}{parameters} {inputs} {node.types} {origin}"
+                )
+                for value in node.outputs:
+                    number[value] = len(number)
+                for body in node.op.bodies:
+                    self.graph(body)
+            else:
+                self.rows.append(f"input {number[node.outputs[0]]} {origin}")
+        outputs = [number[v] for v in graph.outputs]
+        self.rows.append(f"end {outputs} {sorted(graph.donated.items())}")
+
+    def _origin(self, meta: Meta) -> int:
+        return self.origins.setdefault(meta, len(self.origins))
+
+    def _region(self, region: int) -> int:
+        return self.regions.setdefault(region, len(self.regions))
+
+    def _class(self, op: Op) -> str:
+        kind = type(op)
+        if kind not in self.classes:
+            if kind.__module__.partition(".")[0] != __name__.partition(".")[0]:
+                raise _UnknownError
+            self.classes[kind] = f"{kind.__module__}.{kind.__qualname__}"
+        return self.classes[kind]
+
+
+#: Types whose `repr` tells all that there is.
+_PLAIN = frozenset((bool, int, str, type(None), DType, TensorType))
+
+
+def _plain(x: Any) -> str:
+    """Plain data as text, numbers by their bits; arrays of bytes by their digest."""
+    kind = type(x)
+    if kind in _PLAIN:
+        return repr(x)
+    if kind is tuple:
+        return f"({','.join([_plain(y) for y in x])})" if x else "()"
+    if kind is bytes:
+        return hashlib.sha256(x).hexdigest()
+    if kind is float or isinstance(x, np.generic):
+        return f"{np.asarray(x).dtype}:{np.asarray(x).tobytes().hex()}"
+    raise _UnknownError

@@ -64,6 +64,10 @@ class CustomOp(Op):
     name = "custom_op"
     definition: Definition
 
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        return (self.definition.label, self.definition.c, self.definition.elementwise)
+
     def attributes(self) -> str:
         return repr(self.definition.label)
 

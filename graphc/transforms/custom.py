@@ -39,6 +39,10 @@ class CustomVjp(Op):
     saved: int
     backward: Backward
 
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        return (self.function, self.results, self.saved)
+
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         return types[: self.results]
 

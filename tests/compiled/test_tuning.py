@@ -50,7 +50,7 @@ def test_the_winner_is_used_and_remembered(monkeypatch: pytest.MonkeyPatch) -> N
     args = arguments()
     traced = gx.trace(step, *args)
     clock = Clock(fastest=1)
-    monkeypatch.setattr(stages, "_kernel_times", clock)
+    monkeypatch.setattr(stages, "kernel_times", clock)
     plain, tuned = traced.lower(threads=2), traced.lower(threads=2, tune=True)
     assert clock.calls > 2 and plain.program is traced.lower(threads=2).program
     for before, after in zip(plain.program.kernels, tuned.program.kernels, strict=True):
@@ -92,7 +92,7 @@ def test_a_measurement_of_real_kernels_ends() -> None:
 
 def test_nothing_is_measured_where_nothing_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(fastest=0)
-    monkeypatch.setattr(stages, "_kernel_times", clock)
+    monkeypatch.setattr(stages, "kernel_times", clock)
     traced = gx.trace(lambda x: x + 1, gx.spec((5,)))
     assert traced.lower(tune=True).program is traced.lower().program and not clock.calls
     assert MODEL == {}

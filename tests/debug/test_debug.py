@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.compiled import Debugged
 from graphc.debug import Stepper
 from graphc.errors import IndexingError, NonFiniteError
-from graphc.stages import Debugged
 from tests.inspect import subjects
 
 

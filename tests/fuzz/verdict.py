@@ -16,8 +16,9 @@ import numpy as np
 import graphc as gx
 from graphc.build import library
 from graphc.codegen.preamble import CDEF
+from graphc.compiled import Compiled
 from graphc.errors import GraphcError, MemoryBudgetError
-from graphc.stages import Compiled
+from graphc.stepcode import StepCode
 from tests.compiled.checking import check_plan
 from tests.fuzz.case import Case
 from tests.fuzz.knobs import turned
@@ -136,9 +137,9 @@ def _tighter(traced: Any, lowered: Any, share: float) -> Any:
 def _compiled(lowered: Any, plan: Plan) -> Compiled:
     if not plan.effort:
         return lowered.compile()
-    units = [library.Unit(lowered.c_source, (plan.effort,))]
+    code = StepCode.of(lowered.program, [library.Unit(lowered.c_source, (plan.effort,))])
     with _found(plan.compiler):
-        return Compiled(lowered, library.load(units, CDEF, target=lowered.target))
+        return Compiled(lowered, code, library.load(code.units, CDEF, target=lowered.target))
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""A step that runs, and the same one looked at kernel by kernel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from graphc.build import cpu
+from graphc.build.library import Library, Unit
+from graphc.build.library import load as load_library
+from graphc.build.machine import Limits, model
+from graphc.build.machine import limits as measure_limits
+from graphc.build.runtime_files import runtime_for
+from graphc.codegen import unit as c_unit
+from graphc.codegen.routines import at_fault
+from graphc.debug import Moment, Stepper, Watch, replayed
+from graphc.errors import ArgumentError, CompilerError
+from graphc.frame import Frame
+from graphc.ir.site import located
+from graphc.profile import Profile, summarize
+from graphc.schedule.traffic import predicted
+from graphc.stepcode import StepCode
+from graphc.transforms import Tapped
+
+if TYPE_CHECKING:
+    from graphc.stages import Lowered
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PROFILE_CDEF = """
+int graphc_profile(void *const *in, void *const *out, void *arena, const void *runtime,
+                   int64_t *times);
+"""
+
+#: C files that one core compiles: enough that the last one is not waited for long.
+_FILES = 2
+
+
+def code_of(lowered: Lowered[Any, Any], unit: c_unit.Unit) -> StepCode:
+    """What a step that is written so needs to run."""
+    texts = c_unit.translation_units(unit, runtime_for, _FILES * cpu.cores())
+    # A function that is not declared is an error in C11, but not for every compiler.
+    strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
+    return StepCode.of(lowered.program, [Unit(text, (*flags, *strict)) for text, flags in texts])
+
+
+def load(lowered: Lowered[Any, Any], code: StepCode, cdef: str) -> Library:
+    """Raises CompilerError, which names the user's operator whose C the compiler refused."""
+    try:
+        return load_library(code.units, cdef, target=lowered.target)
+    except CompilerError as error:
+        texts = [unit.text for unit in code.units]
+        routine = at_fault(lowered.unit.routines.values(), texts, error.stderr)
+        if routine is None:
+            raise
+        raise CompilerError(
+            located(f"the C of the operator {routine.label!r} does not compile", routine.site),
+            command=error.command,
+            stderr=error.stderr,
+            source=error.source,
+            hint="correct the text that custom_op was given",
+        ) from error
+
+
+def kernel_times(lowered: Lowered[Any, Any], args: Sequence[Any], runs: int) -> list[list[int]]:
+    """Nanoseconds of every kernel in each of some runs of a build with a clock."""
+    code = code_of(lowered, c_unit.profiled(lowered.unit))
+    frame = Frame(lowered.signature, code, load(lowered, code, _PROFILE_CDEF))
+    return frame.timed(args, len(lowered.kernels), runs)
+
+
+class Compiled(Generic[P, R]):
+    """A step that runs. Calls from several threads take turns; each `bind` runs on its own."""
+
+    def __init__(self, lowered: Lowered[P, R], code: StepCode, library: Library):
+        self.lowered = lowered
+        self._code = code
+        self._library = library
+        self._frame = self._new_frame()
+        self._lock = threading.Lock()
+
+    def _new_frame(self) -> Frame:
+        return Frame(self.lowered.signature, self._code, self._library)
+
+    @property
+    def library_path(self) -> str:
+        """The compiled library's file."""
+        return str(self._library.path)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """One step. Donated leaves come back as the same objects with new values; other results
+        are fresh arrays. Raises ArgumentError before anything is written.
+        """
+        if kwargs:
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
+        with self._lock:
+            return self._frame.call(args)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        """A callable without arguments over these very arrays: it reads them, updates donated
+        ones in place, and gives the same result arrays every time. Its taps are its own.
+        """
+        if kwargs:
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
+        return self._new_frame().bound(args)
+
+    def taps(self) -> dict[str, Tapped]:
+        """What each `tap` saw in the last call, by name; NaN before the first."""
+        with self._lock:
+            return self._frame.taps()
+
+    def profile(self, *args: Any, runs: int = 20, limits: Limits | None = None) -> Profile:
+        """Runs the step with a clock between kernels, in a build of its own: this one carries
+        nothing of it. Donated arrays are left as they are. `limits` are what the machine can do at
+        most, by default measured now, in about a second. Raises ArgumentError.
+        """
+        if runs < 1:
+            raise ArgumentError(f"profile: at least one run is required, got {runs}")
+        lowered = self.lowered
+        times = kernel_times(lowered, args, runs)
+        limits = limits or measure_limits(lowered.threads)
+        machine = model(limits, lowered.threads)
+        model_says = predicted(lowered.program, machine)
+        return summarize(lowered.kernels, times, limits, model_says, lowered.memory.timeline)
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
+
+
+class Debugged(Compiled[P, R]):
+    """A step that looks at every kernel's results: slow, with equal bits. A call that raises leaves
+    donated arrays as they were.
+    """
+
+    def __init__(self, lowered: Lowered[P, R], code: StepCode, library: Library):
+        super().__init__(lowered, code, library)
+        self._frame = self._stepper = Stepper(lowered.program, lowered.signature, code, library)
+        self._watch = Watch(self._stepper, [kernel.name for kernel in lowered.kernels])
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs:
+            raise ArgumentError(f"{self.lowered.signature.name}: arguments are positional")
+        with self._lock:
+            return self._watch.call(args)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+        return lambda: self(*args, **kwargs)
+
+    def moments(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Moment]:
+        """Runs the step, and stops after every kernel with what it read and wrote."""
+        return self._stepper.moments(args)
+
+    def replay(self, path: str | Path) -> R:
+        """Calls the step with the arguments that a NonFiniteError saved."""
+        with self._lock:
+            return self._watch.call(replayed(path, self.lowered.signature))
