@@ -35,6 +35,7 @@ from graphc.ir.spec import (
 )
 from graphc.schedule.cuts import merged_cuts, shape_cuts
 from graphc.schedule.group import Group, Kind, Level
+from graphc.schedule.leaving import Leaving
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
@@ -61,18 +62,21 @@ _KINDS = {
     Loop: Kind.REPEAT,
     Branch: Kind.CHOOSE,
 }
+#: Groups of which a tile of results is in registers.
+_TILED = (Kind.CONTRACT, Kind.CORRELATE, Kind.WEIGHTS)
 #: Groups that nothing joins.
 _CLOSED = (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT, Kind.CHOOSE)
 
 
 def fuse(graph: Graph, storage: Storage, order: Sequence[Node], large: int = LARGE) -> list[Group]:
     """The groups of a graph's computed nodes, which come in `order`, in schedule order."""
-    return _Fusion(storage, phases(graph), large).run(order)
+    return _Fusion(storage, phases(graph), Leaving(graph, storage), large).run(order)
 
 
 class _Fusion:
-    def __init__(self, storage: Storage, phase: Mapping[Node, Phase], large: int):
+    def __init__(self, storage: Storage, phase: Mapping[Node, Phase], leaving: Leaving, large: int):
         self.storage = storage
+        self.leaving = leaving
         self.large = large
         self.phase = phase
         self.groups: list[Group] = []
@@ -137,7 +141,7 @@ class _Fusion:
         pointwise = self._is_pointwise(node)
         cost = spec.cost if isinstance(spec, (Scalar, Pointwise)) else 1
         for candidate in self._candidates(node, near, reader) if pointwise else ():
-            if candidate.kind in _CLOSED:
+            if candidate.kind in _CLOSED or self._leaves(node, candidate):
                 continue
             if any(self.of[r.node].order > candidate.order for r in self._made(node)):
                 continue
@@ -151,6 +155,12 @@ class _Fusion:
         if isinstance(spec, Convolve) and spec.result == "w":
             kind = Kind.WEIGHTS
         self._begin(node, kind, node.types[0].shape, cost)
+
+    def _leaves(self, node: Node, group: Group) -> bool:
+        """Whether a node is better computed behind a product than on its tiles."""
+        own = [root.node for root in self._made(node) if root.node in group.level]
+        folded = group.kind in _TILED and node in self.leaving.folded
+        return folded and bool(own) and all(n in self.leaving.stored for n in own)
 
     def _begin(self, node: Node, kind: Kind, shape: tuple[int, ...], cost: int) -> Group:
         group = Group(len(self.groups), kind, shape, math.prod(shape), shape_cuts(shape))

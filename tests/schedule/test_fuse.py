@@ -9,6 +9,7 @@ import numpy as np
 import graphc as gx
 from benchmarks.scaling import BATCH, WIDTH, training
 from graphc import nn
+from graphc.schedule.product import Product
 
 
 def written(traced: Any, **options: Any) -> list[str]:
@@ -62,3 +63,28 @@ def test_a_convolution_that_is_done_again_writes_one_array():
     choices = gx.memory.pareto(traced, threads=1)
     array = 4 * 32 * 32 * channels * 4
     assert choices[-1].peak_bytes <= choices[0].peak_bytes - array
+
+
+def test_what_is_only_folded_is_not_written_by_a_product():
+    """The gradient of a norm's result is in memory for the sums of columns; what is multiplied with
+    it for the sums of rows is not.
+    """
+
+    def step(x, w, scale, shift):
+        loss = gx.sum(gx.square(nn.layer_norm(x, scale, shift) @ w))
+        return gx.grad(loss, (x, w, scale, shift))
+
+    width = gx.spec((96,))
+    program = gx.trace(step, gx.spec((64, 96)), gx.spec((96, 80)), width, width).lower().program
+    products = [k for k in program.kernels if isinstance(k, Product)]
+    assert [len(k.writes) for k in products] == [1, 1, 1]
+
+
+def test_what_a_product_keeps_to_itself_is_computed_on_its_tiles():
+    """Nothing else reads the product: only what is folded is written."""
+
+    def step(x, w):
+        y = gx.tanh(x @ w)
+        return gx.sum(y, axis=1), gx.max(y, axis=1)
+
+    assert written(gx.trace(step, gx.spec((64, 96)), gx.spec((96, 80)))) == ["tanh"]
