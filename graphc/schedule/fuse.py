@@ -70,7 +70,8 @@ _CLOSED = (Kind.ALONE, Kind.ATTENTION, Kind.REPEAT, Kind.CHOOSE)
 
 def fuse(graph: Graph, storage: Storage, order: Sequence[Node], large: int = LARGE) -> list[Group]:
     """The groups of a graph's computed nodes, which come in `order`, in schedule order."""
-    return _Fusion(storage, phases(graph), Leaving(graph, storage), large).run(order)
+    phase = phases(graph)
+    return _Fusion(storage, phase, Leaving(graph, storage, phase), large).run(order)
 
 
 class _Fusion:

@@ -7,7 +7,10 @@ better computed from the product where it is folded: then it is never stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.ir.graph import Graph, Node
+from graphc.ir.phases import Phase
 from graphc.ir.spec import Pointwise, Reduce, Scalar
 from graphc.schedule.storage import Role, Storage
 
@@ -17,7 +20,7 @@ class Leaving:
     by other such nodes. `stored`: nodes whose results something reads that is not elementwise.
     """
 
-    def __init__(self, graph: Graph, storage: Storage):
+    def __init__(self, graph: Graph, storage: Storage, phase: Mapping[Node, Phase]):
         places = storage.places
         readers: dict[Node, list[Node]] = {}
         depth: dict[Node, int] = {}
@@ -35,7 +38,8 @@ class Leaving:
             if node in outside or node not in readers or not _is_point(node, storage):
                 continue
             if all(
-                r in self.folded or _is_fold(r, storage) or depth[r] > depth[node]
+                phase[r] is phase[node]
+                and (r in self.folded or _is_fold(r, storage) or depth[r] > depth[node])
                 for r in readers[node]
             ):
                 self.folded.add(node)
