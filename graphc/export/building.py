@@ -51,7 +51,7 @@ def cmakelists(artifact: Interface) -> str:
 
 
 _MAKEFILE = """\
-# {name}: make builds the library, the self-test and the example; make check runs the self-test.
+# {name}: make builds the library, the self-test and the example; make check runs the test too.
 # Another compiler: make CC=clang. Another processor: make TARGET=-march=...; for a compiler that
 # crosses, make CC="zig cc -target aarch64-linux-musl" TARGET= RUN=qemu-aarch64.
 CC ?= cc
@@ -78,7 +78,7 @@ selftest: selftest.c {name}.o
 example: example.c {name}.o
 	$(CC) $(CFLAGS){threads} -o $@ example.c {name}.o $(LDLIBS)
 
-check: selftest
+check: all
 	$(RUN) ./selftest{constants}
 
 clean:

@@ -20,7 +20,7 @@ def manifest(artifact: Interface) -> str:
         "graphc": __version__,
         "abi": ABI_VERSION,
         "graph": f"sha256:{artifact.graph_hash}",
-        "target": artifact.targets,
+        "target": ", ".join(one.target for one in artifact.levels) or artifact.target,
         "flags": list(flags(artifact)),
         "threads": artifact.threads,
         "arena_bytes": artifact.arena_bytes,

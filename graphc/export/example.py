@@ -16,6 +16,7 @@ def example(artifact: Interface) -> str:
     saves = bool(artifact.state)
     own = [initializer(artifact), _files(artifact)] if saves else []
     own += [_BATCHES] if entry.inputs else []
+    own += [_ROWS] if _open(entry) else []
     own.append(_main(artifact, entry))
     filled = any("    fill(" in part for part in own)
     runtime = ["gx_philox"] if filled else []
@@ -117,8 +118,10 @@ def _main(artifact: Interface, entry: Entry) -> str:
         freed.append("pool")
         arguments.append("pool")
     lines.append("    for (long step = 0; step < steps; step++) {")
-    for k, f in enumerate(entry.inputs):
+    for k, f in enumerate(_arrays(entry)):
         lines.append(f"        in.{f.name} = {_batch(f, k)};")
+    if entry.size is not None:
+        lines.append(f"        in.{entry.size.name} = {_size(entry)};")
     lines.append(f"        check({function}({', '.join(arguments)}));")
     lines += _printed(entry.outputs)
     lines.append("    }")
@@ -128,34 +131,62 @@ def _main(artifact: Interface, entry: Entry) -> str:
         lines.append(f"    {name}_pool_destroy(pool);")
     lines += [f"    free(out.{f.name});" for f in entry.outputs if f.type.shape]
     if entry.inputs:
-        lines.append(f"    for (int k = 0; k < {len(entry.inputs)}; k++)")
+        lines.append(f"    for (int k = 0; k < {len(_arrays(entry))}; k++)")
         lines.append("        free(inputs[k].data);")
     lines += [f"    release({what});" for what in reversed(freed)]
     return "\n".join([*lines, "    return 0;", "}"]) + "\n"
 
 
+def _arrays(entry: Entry) -> list[Field]:
+    """The inputs that come from a file: all but the size of the batch."""
+    return [f for f in entry.inputs if f is not entry.size]
+
+
+def _open(entry: Entry) -> list[Field]:
+    """The inputs whose first axis is the size."""
+    bound = entry.lowered.signature.bound
+    if bound is None:
+        return []
+    return [
+        entry.reads[i][1]
+        for i, kind in bound.arguments.items()
+        if [a.axis for a in kind.axes] == [0]
+    ]
+
+
 def _given(entry: Entry, artifact: Interface) -> list[str]:
     """The inputs: batches of a file, or one batch of random numbers."""
-    if not entry.inputs:
+    arrays, open_ = _arrays(entry), _open(entry)
+    if not arrays:
         return []
-    count = len(entry.inputs)
+    count = len(arrays)
     lines = [f"    gx_tensor inputs[{count}] = {{"]
-    for f in entry.inputs:
+    for f in arrays:
         shape = ", ".join(str(n) for n in f.type.shape) or "0"
         lines.append(
             f'        {{"{f.key}", "{f.code}", {f.type.ndim}, {{{shape}}}, {f.type.nbytes}, NULL}},'
         )
     lines += ["    };", f"    long batches[{count}];", "    if (data) {"]
-    lines += [f"        for (int k = 0; k < {count}; k++)"]
-    lines += ["            batches[k] = collect(data, &inputs[k]);", "    } else {"]
-    lines.append(f"        for (int k = 0; k < {count}; k++) {{")
+    for k, f in enumerate(arrays):
+        lines.append(f"        batches[{k}] = collect(data, &inputs[{k}], {int(f in open_)});")
+    lines += ["    } else {", f"        for (int k = 0; k < {count}; k++) {{"]
     lines.append("            batches[k] = 1;")
     lines.append("            inputs[k].data = allocate(inputs[k].bytes);")
     lines.append("        }")
-    for k, f in enumerate(entry.inputs):
+    for k, f in enumerate(arrays):
         how = Filling(-1.0, 1.0, len(artifact.state) + k)
         lines.append(f"        {fill_call(f'inputs[{k}].data', f.type, how)};")
     return [*lines, "    }", f"    {entry.function}_inputs in;"]
+
+
+def _size(entry: Entry) -> str:
+    """C for the size of a batch: the largest, of the last batch of a file what is left."""
+    bound = entry.lowered.signature.bound
+    assert bound is not None
+    if not _open(entry):
+        return str(bound.largest)
+    k = _arrays(entry).index(_open(entry)[0])
+    return f"rows(&inputs[{k}], step % batches[{k}], {bound.largest})"
 
 
 def _batch(f: Field, k: int) -> str:
@@ -178,8 +209,8 @@ _HEAD = """\
 /* Runs {name}: example {usage}
  *
  * A state is a safetensors file with one array for each field. Data is a safetensors file with one
- * array for each input: a batch, or several along the first axis, which are taken in turn. Without
- * files state and data are random numbers. */
+ * array for each input: a batch, or several along the first axis, which are taken in turn. Where a
+ * batch may be smaller, the last one is. Without files state and data are random numbers. */
 
 #include "{name}.h"
 
@@ -227,21 +258,27 @@ static void transfer(const char *path, {name}_state *state, int writes)
 """
 
 _BATCHES = """\
-/* Reads the array that holds batches of `batch` along its first axis; returns how many. */
-static long collect(const char *path, gx_tensor *batch)
+/* Reads the array that holds batches of `batch` along its first axis; returns how many. With `open`
+ * the last of them may be smaller, and the array's extent becomes that of the whole. */
+static long collect(const char *path, gx_tensor *batch, int open)
 {
     gx_tensor_file file;
     gx_tensor all = *batch;
     const char *error = gx_tensors_open(&file, path);
     if (!error)
         error = gx_tensors_find(&file, &all);
-    int fits = !error && all.axes == batch->axes && all.bytes >= batch->bytes;
+    int fits = !error && all.axes == batch->axes && all.bytes >= (open ? 1 : batch->bytes);
     for (int a = 1; a < batch->axes; a++)
         fits = fits && all.shape[a] == batch->shape[a];
     if (!error && !fits)
         error = "holds it with another shape";
+    const uint64_t last = open ? batch->bytes - 1 : 0;
+    const uint64_t batches = batch->bytes ? (all.bytes + last) / batch->bytes : 1;
     if (!error) {
-        batch->data = allocate(all.bytes);
+        const uint64_t room = all.bytes + last;
+        batch->data = memset(allocate(room), 0, room);
+        if (open)
+            batch->shape[0] = all.shape[0];
         if (fread(batch->data, 1, (size_t)all.bytes, file.file) != all.bytes)
             error = "ends too early";
     }
@@ -250,6 +287,15 @@ static long collect(const char *path, gx_tensor *batch)
         fprintf(stderr, "%s: %s: %s\\n", path, batch->name, error);
         exit(1);
     }
-    return batch->bytes ? (long)(all.bytes / batch->bytes) : 1;
+    return (long)batches;
+}
+"""
+
+_ROWS = """\
+/* How many rows a batch has of those that a file held. */
+static long rows(const gx_tensor *input, long batch, long largest)
+{
+    const long left = (long)input->shape[0] - batch * largest;
+    return left < largest ? left : largest;
 }
 """

@@ -10,6 +10,8 @@ from graphc.schedule.program import ALIGNMENT
 
 #: Bytes of a pool of threads: more than any system's mutexes need (the C file asserts it).
 _POOL_BYTES, _WORKER_BYTES = 2048, 768
+#: Comments of members stand in one column, those of longer ones behind them.
+_COLUMN = 60
 
 
 def header(artifact: Interface) -> str:
@@ -54,16 +56,22 @@ def _words(artifact: Interface) -> dict[str, object]:
         "alignment": ALIGNMENT,
         "threads": artifact.threads,
         "pool": _POOL_BYTES + _WORKER_BYTES * artifact.threads,
+        "memory": "the state, an arena, inputs and outputs"
+        if artifact.state
+        else "an arena, inputs and outputs",
         "target": artifact.targets,
     }
 
 
 def _struct(artifact: Interface, kind: str, fields: Sequence[Field], comment: str) -> str:
     lines = [comment.format(**_words(artifact)), f"typedef struct {artifact.name}_{kind} {{"]
-    for f in fields:
-        declared = f"{artifact.capitals}_ALIGNED {f.type.dtype.c} {f.name}"
-        declared += f.extents if f.type.shape else ""
-        lines.append(f"    {declared}; /* {comment_text(f.path)}, {_described(f)} */")
+    members = [
+        f"{artifact.capitals}_ALIGNED {f.type.dtype.c} {f.name}{f.extents if f.type.shape else ''};"
+        for f in fields
+    ]
+    width = min(max(map(len, members)), _COLUMN)
+    for f, member in zip(fields, members, strict=True):
+        lines.append(f"    {member:{width}} /* {comment_text(f.path)}, {_described(f)} */")
     lines.append(f"}} {artifact.name}_{kind};")
     size = struct_bytes(fields)
     lines += [
@@ -86,8 +94,10 @@ def _entry(artifact: Interface, entry: Entry) -> str:
     lines = call_types(entry)
     sizes = [f for f in (*entry.inputs, *entry.outputs) if f.type.shape]
     for f in sizes:
-        lines.append(f"#define {capitals}_{f.name.upper()}_SIZE {f.type.size} /* elements */")
-    lines += [""] if sizes else []
+        lines.append(f"#define {capitals}_{f.name.upper()}_SIZE {f.type.size}")
+    if sizes:
+        lines.insert(-len(sizes), "/* How many elements these arrays have. */")
+        lines.append("")
     what = comment_text(entry.lowered.signature.name)
     change = "updates the state" if entry.modifies else "changes nothing but its outputs"
     lines.append(
@@ -142,11 +152,13 @@ def _prototype(artifact: Interface, entry: Entry) -> list[str]:
 _HEAD = """\
 #ifndef {NAME}_H
 #define {NAME}_H
-/* {name}: a step compiled by graphc for {target}. README.md beside this file says how to build and
- * call it.
+/* {name}: a step compiled by graphc for {target}.
+ * README.md beside this file says how to build and call it.
  *
- * The caller owns all memory. Arrays are C-contiguous. A call reads and writes what it is given and
- * nothing else, so calls with different arenas, states and outputs may run at the same time. */
+ * The caller owns all memory: {memory}.
+ * {name}_init makes an arena ready, once, and any number of calls may use it then.
+ * Arrays are C-contiguous. A call reads and writes what it is given and nothing else, so calls with
+ * different arenas, states and outputs may run at the same time. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -167,10 +179,10 @@ extern "C" {{
 #define {NAME}_STATIC_ASSERT _Static_assert
 #endif
 
-/* Changes with the layouts and functions of this file's kind. */
+/* The version of what generated headers promise: layouts, functions, what they return. */
 #define {NAME}_ABI_VERSION {abi}
 
-/* The memory between a step's kernels, and what it has to be aligned to. */
+/* Bytes of an arena, the memory that a step works in, and the alignment of arenas and structs. */
 #define {NAME}_ARENA_BYTES {arena}
 #define {NAME}_ALIGNMENT {alignment}
 

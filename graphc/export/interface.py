@@ -80,6 +80,12 @@ class Entry:
         return bool(self.lowered.signature.donated)
 
     @property
+    def size(self) -> Field | None:
+        """The input that is the size of the batch, where that is open."""
+        bound = self.lowered.signature.bound
+        return None if bound is None else self.reads[bound.place][1]
+
+    @property
     def loss(self) -> int | None:
         """The number of the output that is a loss: the first floating-point number of its own."""
         for j, field in enumerate(self.writes):
@@ -149,7 +155,9 @@ class Interface:
     @property
     def targets(self) -> str:
         """What the code is for, in words."""
-        return ", ".join(artifact.target for artifact in self.levels) or self.target
+        if self.levels:
+            return ", ".join(artifact.target for artifact in self.levels)
+        return f"native ({self.isa})" if self.target == "native" else self.target
 
     @property
     def isa(self) -> str:

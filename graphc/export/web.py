@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc import __version__, tree
+from graphc.bounded.sizes import Bound
 from graphc.build.runtime_files import select
 from graphc.build.toolchain import BASE_FLAGS, find_crossing
 from graphc.errors import ArgumentError
@@ -81,7 +82,16 @@ def _given(entry: Entry, arguments: Sequence[Any]) -> Iterator[tuple[tuple[str, 
         raise ArgumentError(
             f"export: arguments: expected the structure {signature.in_tree}, got {structure}"
         )
-    for leaf, place, value in zip(signature.arguments, entry.reads, leaves, strict=False):
+    bound = signature.bound
+    if bound is not None:
+        batches = [bound.fitted(part, signature.arguments) for part in _parts(bound, leaves)]
+        for i in (*bound.arguments, bound.place):
+            yield entry.reads[i], np.stack([batch[i] for batch in batches])
+    for i, (leaf, place, value) in enumerate(
+        zip(signature.arguments, entry.reads, leaves, strict=False)
+    ):
+        if bound is not None and i in bound.arguments:
+            continue
         kind, field = place
         plain = isinstance(value, (bool, int, float))
         array = np.asarray(value, field.type.dtype.numpy if plain else None, order="C")
@@ -94,6 +104,21 @@ def _given(entry: Entry, arguments: Sequence[Any]) -> Iterator[tuple[tuple[str, 
                 f"export: {leaf.path}: expected {field.type}, got {array.dtype}{list(array.shape)}"
             )
         yield place, array
+
+
+def _parts(bound: Bound, leaves: Sequence[Any]) -> Iterator[list[Any]]:
+    """The arguments of one call after the other: of what has the open size, at most the largest
+    number of rows, and the last time what is left.
+    """
+    known = {i: np.asarray(leaves[i]) for i in bound.arguments}
+    axes = {i: [a.axis for a in kind.axes] for i, kind in bound.arguments.items()}
+    rows = max(known[i].shape[a] for i in known for a in axes[i] if a < known[i].ndim)
+    for begin in range(0, max(rows, 1), bound.largest):
+        part = list(leaves)
+        for i, array in known.items():
+            cut = slice(begin, begin + bound.largest)
+            part[i] = array[tuple(cut if a in axes[i] else slice(None) for a in range(array.ndim))]
+        yield part
 
 
 def _placed(field: Field, array: np.ndarray | None) -> dict[str, Any]:
@@ -149,8 +174,7 @@ def _around(artifact: Interface) -> str:
     passed += ["&constants"] if entry.uses("constants") else []
     passed += ["&in"] if entry.inputs else []
     fills = [
-        f"    case {k}: {fill_call('array', f.type, Filling(-1.0, 1.0, len(artifact.state) + k))};"
-        " break;"
+        f"    case {k}: {_filled(entry, f, len(artifact.state) + k)}; break;"
         for k, f in enumerate(entry.inputs)
     ]
     words = {
@@ -167,6 +191,14 @@ def _around(artifact: Interface) -> str:
     }
     parts = [_HEAD.format(**words), select(["gx_philox"]), FILL]
     return "\n".join([*parts, initializer(artifact), _FUNCTIONS.format(**words)])
+
+
+def _filled(entry: Entry, field: Field, stream: int) -> str:
+    """C that makes an input where none is given: random numbers, and the largest batch."""
+    bound = entry.lowered.signature.bound
+    if bound is not None and field is entry.size:
+        return f"*(int64_t *)array = {bound.largest}"
+    return fill_call("array", field.type, Filling(-1.0, 1.0, stream))
 
 
 def _taken(field: Field, k: int) -> str:

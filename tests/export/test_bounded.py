@@ -79,3 +79,32 @@ def test_the_size_is_an_argument_in_c(tmp_path: Path) -> None:
         want = np.concatenate([np.ravel(part) for part in compiled(w, x, y)])
         got = np.array([float.fromhex(number) for number in row.split()], np.float32)
         assert got.tobytes() == want.tobytes(), size
+
+
+def test_the_example_ends_a_file_with_a_smaller_batch(tmp_path: Path) -> None:
+    """Batches of 6 and of 3 rows in turn, as in Python, to the bit."""
+
+    def train(w, x, y):
+        loss, slope, _ = fn(w, x, y)
+        return w - 0.5 * slope, loss
+
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal((3, 4), np.float32)
+    x = rng.standard_normal((9, 3), np.float32)
+    y = rng.integers(0, 4, 9).astype(np.int32)
+    specs = gx.spec(("B", 3), max=LARGEST), gx.spec(("B",), "int32", max=LARGEST)
+    lowered = gx.trace(train, w, *specs, donate_argnums=0).lower(threads=1)
+    lowered.export(tmp_path, "step")
+    gx.save(tmp_path / "data", {"x": x, "y": y})
+    gx.save(tmp_path / "state", w)
+    gcc = (needs("gcc"), *STRICT, "-O1", "-march=native", "-fsanitize=address,undefined")
+    run([*gcc, "example.c", "step.c", "-lm", "-o", "example"], tmp_path)
+    done = run(["./example", "--steps", 5, "--data", "data", "--state", "state"], tmp_path)
+    found = [np.float32(line.split()[-1]) for line in done.stdout.splitlines()]
+    step, wanted = lowered.compile(), []
+    for k in range(5):
+        part = slice(6, 9) if k % 2 else slice(0, 6)
+        w, loss = step(w, x[part], y[part])
+        wanted.append(loss)
+    assert found == wanted
+    assert len(run(["./example"], tmp_path).stdout.splitlines()) == 10

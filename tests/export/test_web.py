@@ -52,6 +52,24 @@ def wait(page: Any, selector: str, text: str) -> None:
     page.locator(selector, has_text=re.compile(text)).wait_for(timeout=20_000)
 
 
+def first(page: Any, count: int) -> list[float]:
+    """The losses of the first steps: the worker's own functions, without a page."""
+    return page.evaluate(
+        """(count) => {
+            const source = document.getElementById("worker").textContent;
+            const steps = `load({ record: ${JSON.stringify(record)},
+                program: ${document.getElementById("program").textContent} })
+                .then(() => { postMessage({ found: Array.from({ length: ${count} }, next) }); });`;
+            const url = URL.createObjectURL(new Blob([source + steps]));
+            return new Promise((resolve) => {
+                const own = new Worker(url);
+                own.onmessage = ({ data }) => data.found && resolve(data.found);
+            });
+        }""",
+        count,
+    )
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lowered for this machine; four batches, from a state that is given."""
@@ -87,23 +105,10 @@ def test_it_trains_pauses_and_begins_again(browser: Any, trained: Path) -> None:
 
 
 def test_the_steps_are_those_of_python(browser: Any, trained: Path) -> None:
-    """The worker's own functions, without a page: the loss of every step and the order of batches.
-    WebAssembly has no fused multiply-add, so that bits differ.
+    """The loss of every step, the order of batches. WebAssembly has no fused multiply-add, so that
+    bits differ.
     """
-    page = opened(browser, trained)
-    losses = page.evaluate(
-        """() => {
-            const source = document.getElementById("worker").textContent;
-            const steps = `load({ record: ${JSON.stringify(record)},
-                program: ${document.getElementById("program").textContent} })
-                .then(() => { postMessage({ found: Array.from({ length: 10 }, next) }); });`;
-            const url = URL.createObjectURL(new Blob([source + steps]));
-            return new Promise((resolve) => {
-                const own = new Worker(url);
-                own.onmessage = ({ data }) => data.found && resolve(data.found);
-            });
-        }"""
-    )
+    losses = first(opened(browser, trained), 10)
     x, y = data(4)
     step = gx.trace(train, initial(), x[:24], y[:24], donate_argnums=0).lower().compile()
     state, wanted = initial(), []
@@ -112,6 +117,31 @@ def test_the_steps_are_those_of_python(browser: Any, trained: Path) -> None:
         state, loss = step(state, x[part], y[part])
         wanted.append(float(loss))
     np.testing.assert_allclose(losses, wanted, rtol=1e-4)
+
+
+def test_the_last_batch_may_be_smaller(browser: Any, tmp_path: Path) -> None:
+    """Batches of 24, 24 and 10 rows; without data random ones of 24."""
+    x, y = data(3)
+    x, y = x[:58], y[:58]
+    specs = gx.spec(("B", 12), max=24), gx.spec(("B",), "int32", max=24)
+    traced = gx.trace(train, initial(), *specs, donate_argnums=0)
+    lowered = traced.lower(threads=1)
+    step, state, wanted = lowered.compile(), initial(), []
+    for k in range(5):
+        part = slice(k % 3 * 24, min(k % 3 * 24 + 24, 58))
+        state, loss = step(state, x[part], y[part])
+        wanted.append(float(loss))
+    for arguments in ((initial(), x, y), None):
+        (path,) = lowered.export(tmp_path, form="web", arguments=arguments)
+        losses = first(opened(browser, path), 5)
+        if arguments is not None:
+            np.testing.assert_allclose(losses, wanted, rtol=1e-4)
+        else:
+            assert losses == sorted(losses, reverse=True)
+    with pytest.raises(gx.ArgumentError, match=r"args\[1\]: expected float32\[B<=24,12\]"):
+        lowered.export(tmp_path, form="web", arguments=(initial(), x[:, :5], y))
+    with pytest.raises(gx.ArgumentError, match=r"args\[2\]: B is 8, but 10"):
+        lowered.export(tmp_path, form="web", arguments=(initial(), x, y[:56]))
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 800), ("light", 400)])
