@@ -25,7 +25,7 @@ class Callee:
         return Do(self.name, (*passed, thread))
 
 
-#: C for the addresses of a body's inputs and outputs.
+#: C for the addresses of a body's inputs and outputs, and of its memory where that is not `work`.
 Places = Mapping[tuple[Memory, int], str]
 
 
@@ -46,7 +46,8 @@ def _address(buffer: Buffer, c_type: str, at: Places, scope: str = "") -> str:
         return f"{scope}table{buffer.index}"
     if buffer.memory in (Memory.INPUT, Memory.OUTPUT):
         return at[buffer.memory, buffer.index]
-    start = address("work", index(buffer.offset))
+    base = at.get((Memory.WORKSPACE, 0), "work")
+    start = address(base, index(buffer.offset))
     if c_type == "uint8_t":
         return start
-    return f"({c_type} *)({start})" if buffer.offset else f"({c_type} *)work"
+    return f"({c_type} *)({start})" if buffer.offset else f"({c_type} *){base}"

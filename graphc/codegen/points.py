@@ -76,6 +76,9 @@ class Points:
         self.axes: list[Axis] = []
         self.level_of: dict[str, int] = {}
         self.uses = self._count_uses()
+        #: Copies of rows that all rows of a tile read alike, and what counts their elements.
+        self.alike: dict[Value, str] = {}
+        self.counter: Expr | None = None
 
     def _count_uses(self) -> dict[Node, int]:
         uses: dict[Node, int] = {}
@@ -298,6 +301,8 @@ class Points:
 
     def element(self, root: Value, strides: Sequence[int], start: int) -> Expr:
         """The element of a root that belongs to the current point, by strides over the axes."""
+        if root in self.alike and self.counter is not None:
+            return Load(root.dtype, self.alike[root], self.counter)
         bits = self.storage.packed.get(root)
         if bits is None:
             return self.load(root, self.offset(strides, start))

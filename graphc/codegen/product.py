@@ -96,9 +96,24 @@ class _Generator:
                 self.body.append(workspace_pointer("totals", self.dtype, at, own))
         else:
             self.body.append(Array("tile", self.dtype, self.tiling.rows * self.tiling.columns))
+        if kernel.is_flat:
+            for root in self.points.arrays:
+                if root in kernel.alike:
+                    self._repeat(root)
         if self.kernel.panel_bytes:
             offset = left + kernel.sums_bytes + kernel.totals_bytes
             self.body.append(workspace_pointer("panel", self.dtype, offset, own))
+
+    def _repeat(self, root: Value) -> None:
+        """A row that is read alike for every row of a tile, as often as a tile has rows."""
+        name, rows = self.names.fresh("every"), self.tiling.rows
+        r, c = Var(INDEX, self.names.fresh("u")), Var(INDEX, self.names.fresh("v"))
+        fill = Store(name, r * self.n + c, Load(root.dtype, self.points.arrays[root], c))
+        self.body += [
+            Array(name, root.dtype, rows * self.n),
+            For(r, index(0), index(rows), [For(c, index(0), index(self.n), [fill])]),
+        ]
+        self.points.alike[root] = name
 
     def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
         """A named value; constants and names stay as they are."""
@@ -326,6 +341,7 @@ class _Generator:
             points.axes.insert(0, Axis(batch_axes, row_axes, row))
         if batch_axes:
             points.axes.insert(0, Axis(0, batch_axes, self.unit))
+        points.counter = counter if row is None else None
         points.define(kernel.product, Load(self.dtype, "tile", tile))
         for node in kernel.nodes[1:]:
             points.member(node)

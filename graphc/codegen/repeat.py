@@ -9,9 +9,9 @@ from graphc.codegen.emit_c import address
 from graphc.codegen.hazards import Access, accesses, barriers
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.points import Names
-from graphc.dtypes import bool_
+from graphc.dtypes import bool_, uint8
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, index, unary
-from graphc.ir.loops import Barrier, Break, Do, For, If, Let, Only, Pointer, Stmt, Store
+from graphc.ir.loops import Barrier, Break, Do, For, If, Let, Only, Pointer, Share, Stmt, Store
 from graphc.schedule.program import Memory
 from graphc.schedule.repeat import Repeat
 
@@ -25,10 +25,12 @@ def repeat_body(
 ) -> list[Stmt]:
     """The statements of a loop in a program that some threads run; `calls` are the kernels of each
     of its own programs, `before` those that run once before the first step. A body without work for
-    two threads is left to one of them.
+    two threads is left to one of them. Steps that are taken apart are shared between threads.
     """
     alone = threads > 1 and kernel.workers(threads) == 1
-    body = _Generator(kernel, arguments, calls, before, "gx_alone()" if alone else "t").build()
+    thread = "gx_alone()" if alone or kernel.apart else "t"
+    shares = kernel.apart and threads > 1 and not alone
+    body = _Generator(kernel, arguments, calls, before, thread, shares).build()
     return [Only(body)] if alone else body
 
 
@@ -42,6 +44,7 @@ class _Generator:
         calls: Sequence[Sequence[Callee]],
         before: Sequence[Callee],
         thread: str,
+        shares: bool,
     ):
         self.kernel = kernel
         self.loop = kernel.loop
@@ -51,6 +54,7 @@ class _Generator:
         self.before = before
         self.thread = thread
         self.shared = any(p.threads > 1 for p in kernel.programs)
+        self.shares = shares
         #: The addresses of the body's inputs and outputs in a step.
         self.at: dict[tuple[Memory, int], str] = {
             (Memory.INPUT, k): self.names[kernel.operand(k).root] for k in range(self.loop.consts)
@@ -65,19 +69,26 @@ class _Generator:
             first += self._nothing(index(0))
         if first:
             body += [Only(first)] if self.shared else first
+        begin, steps = index(0), index(self.loop.length)  # type: tuple[Expr, Expr]
+        if self.shares:
+            own = Var(INDEX, "t.id") * self.kernel.workspace.per_thread
+            body.append(Pointer("own", uint8, "work", own))
+            self.at[Memory.WORKSPACE, 0] = "own"
+            body.append(Share("part", steps, 1))
+            begin, steps = Var(INDEX, "part.begin"), Var(INDEX, "part.end")
         body += [c.call(self.at, self.thread) for c in self.before]
         if self.shared and (first or self.before):
             body.append(Barrier())
-        steps: Expr = index(self.loop.length)
         if self.loop.counted:
             steps = self._steps(body)
         turn = Var(INDEX, self.fresh.fresh("i"))
         step: list[Stmt] = []
-        body.append(For(turn, index(0), steps, step))
+        body.append(For(turn, begin, steps, step))
         at: Expr = turn
         if self.loop.reverse:
             at = Var(INDEX, self.fresh.fresh("at"))
-            step.append(Let(at, steps - 1 - turn))
+            last = steps if self.loop.counted else index(self.loop.length)
+            step.append(Let(at, last - 1 - turn))
         slices = list(self._slices(at))
         kernels = list(self._kernels())
         used = {a for s in kernels if isinstance(s, Do) for a in s.arguments}

@@ -149,7 +149,8 @@ def _kernel(
     inner: list[KernelText] = []
     if isinstance(kernel, (Repeat, Choose)):
         # What one thread runs alone calls kernels that know of no other.
-        inside = threads if kernel.workers(threads) > 1 else 1
+        apart = isinstance(kernel, Repeat) and kernel.apart
+        inside = 1 if apart or kernel.workers(threads) == 1 else threads
         texts = [
             [_kernel(k, own, inside, functions, unit, scope) for k in own.kernels]
             for own in kernel.programs

@@ -42,6 +42,8 @@ class Op:
     commutative: ClassVar[bool] = False
     #: f(f(a, b), c) is f(a, b, c): operands made by an equal operator may stand in its place.
     flattens: ClassVar[bool] = False
+    #: f(a + b, c + d) is f(a, c) + f(b, d) in real numbers: of sums it gives the sum.
+    additive: ClassVar[bool] = False
     #: The kinds of dtypes ("b", "u", "i", "f") on which `reference` and C agree to the bit, so that
     #: constants may be folded.
     exact: ClassVar[str] = ""

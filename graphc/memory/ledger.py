@@ -93,12 +93,14 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
     """The ledger, largest first. `drop(value)` plans the step with a value computed again."""
     found = kept(program)
     values = {value for value, _ in found}
-    number = {node: k for k, node in enumerate(optimized.nodes)}
+    # Nodes that were made anew have the origin of the optimized ones.
+    number = {node.meta: k for k, node in enumerate(optimized.nodes)}
     result = []
     for value, nodes in found:
         asked = list(_rules(value, nodes, program.graph))
         # The value in the optimized graph.
-        place = (value.node.meta.early or value.node).outputs[value.index]
+        place = number[(value.node.meta.early or value.node).meta], value.index
+        origin = optimized.nodes[place[0]].outputs[value.index]
         result.append(
             Saved(
                 name(value),
@@ -110,8 +112,8 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
                 "; ".join(dict.fromkeys(text for _, text in asked)),
                 _recompute_flops(value, values),
                 str(value.node.meta.site or ""),
-                (number[place.node], place.index),
-                partial(drop, place) if is_pure(value.node) else int,
+                place,
+                partial(drop, origin) if is_pure(value.node) else int,
             )
         )
     return tuple(sorted(result, key=lambda r: (-r.bytes, r.place)))

@@ -18,6 +18,7 @@ from graphc.ops.families import Binary, Elementwise, Flat, Function, c_library
 class Add(Binary):
     name = "add"
     in_onnx = "Add"
+    additive = True
     symbol = "+"
     numpy = np.add
     kinds = "uif"
@@ -33,6 +34,7 @@ class Add(Binary):
 class Subtract(Binary):
     name = "subtract"
     in_onnx = "Sub"
+    additive = True
     symbol = "-"
     numpy = np.subtract
     kinds = "uif"
@@ -122,6 +124,7 @@ class Remainder(Function, Binary):
 class Negative(Elementwise):
     name = "negative"
     in_onnx = "Neg"
+    additive = True
     symbol = "-"
     numpy = np.negative
     kinds = "uif"

@@ -36,7 +36,7 @@ class Choose(Kernel):
     def plan(self, planned: Planner) -> None:
         for body in (self.branch.yes, self.branch.no):
             places = {v: self.operand(k).strided for k, v in enumerate(body.inputs)}
-            self.programs.append(planned(body, places, ()))
+            self.programs.append(planned(body, places))
 
     def workers(self, threads: int) -> int:
         return min(threads, max(p.threads for p in self.programs))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Nest, Pointwise, Reduce, Scalar, Spec, Strided
@@ -21,7 +21,22 @@ if TYPE_CHECKING:
     from graphc.schedule.program import Program
     from graphc.schedule.share import RowShare
 
-Planner: TypeAlias = "Callable[[Graph, Mapping[Value, Strided], Collection[Value]], Program]"
+
+class Planner(Protocol):
+    """Plans the program of a graph whose inputs lie as given, everything else being row-major;
+    `steady` are inputs that stay as they are while it runs again and again, `most` how many threads
+    run it at most (None: as many as the step has).
+    """
+
+    def __call__(
+        self,
+        graph: Graph,
+        places: Mapping[Value, Strided],
+        steady: Collection[Value] = (),
+        /,
+        most: int | None = None,
+    ) -> Program: ...
+
 
 Choices: TypeAlias = "Mapping[tuple[str, ...], int]"
 """By a kernel's identity and candidates, the number of the one that was measured to be fastest."""
@@ -72,10 +87,7 @@ class Kernel:
         self.share: RowShare | None = None
 
     def plan(self, planned: Planner) -> None:
-        """Plans the programs of the kernel: `planned(graph, places, steady)` is the program of a
-        graph whose inputs lie as given, everything else being row-major; `steady` are inputs that
-        stay as they are while it runs again and again.
-        """
+        """Plans the programs of the kernel."""
 
     @property
     def nodes(self) -> list[Node]:

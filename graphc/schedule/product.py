@@ -14,6 +14,7 @@ from graphc.schedule.cost import PACK, PACK_TURNED, Work
 from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import Kernel, PointKernel, Workspace, one_stride
 from graphc.schedule.share import row_axes
+from graphc.schedule.storage import Place
 from graphc.schedule.tiles import (
     CHAIN,
     Tiling,
@@ -77,6 +78,11 @@ class Product(PointKernel):
         return batch == 1 and k > 0 and small and root in self.storage.steady
 
     @property
+    def panels(self) -> tuple[Place, int]:
+        """What tells packed right operands apart: where they lay, and the columns of a panel."""
+        return self.storage.places[self.product.inputs[1]], self.tiling.columns
+
+    @property
     def prepared_bytes(self) -> int:
         if not self.is_prepared:
             return 0
@@ -117,8 +123,27 @@ class Product(PointKernel):
             for n in self.nodes[1:]
         ) and all(
             one_stride(strides[first:], self.dims[first:]) is not None
-            for _, strides in written + read
+            for root, strides in written + read
+            if root not in self.alike
         )
+
+    @cached_property
+    def alike(self) -> frozenset[Value]:
+        """The rows that an epilogue reads alike for every row of the product (a bias), where a tile
+        has all columns and these are no whole vectors: repeated as often as a tile has rows they
+        lie as the tile does.
+        """
+        _, _, n, _ = self.shape
+        whole = n % (vector_bytes(self.isa) // self._itemsize) == 0
+        if whole or n != self.tiling.columns:
+            return frozenset()
+        batch, column = self.axes(self.shape[0]), self.axes(self.shape[0] * self.shape[1])
+        found: dict[Value, bool] = {}
+        for root, strides, unshifted in (a for node in self.nodes[1:] for a in self.accesses(node)):
+            across = one_stride(strides[column:], self.dims[column:])
+            fits = unshifted and across == 1 and not any(strides[:column]) and batch == 0
+            found[root] = found.get(root, True) and fits
+        return frozenset(v for v, fits in found.items() if fits and v not in self.writes)
 
     def _is_at_hand(self, value: Value) -> bool:
         """Whether a value is in memory, made here, or the same everywhere."""

@@ -14,6 +14,7 @@ import numpy as np
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Strided, Table
 from graphc.schedule import arena, order
+from graphc.schedule.cost import typical
 from graphc.schedule.encoding import packed
 from graphc.schedule.fuse import fuse
 from graphc.schedule.kernel import MODEL, Choices, Kernel
@@ -23,6 +24,8 @@ from graphc.schedule.product import Panels, Product
 from graphc.schedule.prologues import prologues
 from graphc.schedule.share import share_rows
 from graphc.schedule.storage import Role, Storage
+from graphc.schedule.strips import strips
+from graphc.schedule.traffic import predicted
 
 #: Every buffer begins at a multiple of this many bytes.
 ALIGNMENT = 64
@@ -94,7 +97,9 @@ class Program:
     def panels_of(self, kernel: Kernel) -> Buffer | None:
         """Where the packed right operand of a product lies, that a kernel reads or writes."""
         product = kernel.of if isinstance(kernel, Panels) else kernel
-        return next((b for k, b in self.panels.items() if k.of is product), None)
+        if not isinstance(product, Product) or not product.is_prepared:
+            return None
+        return next(b for k, b in self.panels.items() if k.of.panels == product.panels)
 
     @property
     def arena_buffers(self) -> list[Buffer]:
@@ -119,11 +124,24 @@ class Program:
 
 
 def schedule(graph: Graph, isa: str, threads: int, choices: Choices = MODEL) -> Program:
-    """Fuses, orders and places an optimized graph for an instruction set and a thread count. Of the
-    orders the written one is taken unless another needs a smaller arena by more than a little.
-    `choices` are what was measured of kernels.
+    """Fuses, orders and places an optimized graph for an instruction set and a thread count. Strips
+    are taken where the cost model expects less time of them, in no larger an arena. `choices` are
+    what was measured of kernels.
     """
     graph = prologues(graph)
+    found = strips(graph)
+    if found is None:
+        return _ordered(graph, isa, threads, choices)
+    program, other = (_ordered(g, isa, threads, choices) for g in found)
+    machine = typical(threads)
+    faster = sum(predicted(other, machine)) < sum(predicted(program, machine))
+    return other if faster and other.plan.peak <= program.plan.peak else program
+
+
+def _ordered(graph: Graph, isa: str, threads: int, choices: Choices) -> Program:
+    """The program of a graph in the written order, unless another needs a smaller arena by more
+    than a little.
+    """
 
     def planned(nodes: Sequence[Node]) -> Program:
         tables = itertools.count()
@@ -158,14 +176,21 @@ def _planned(
     groups = fuse(graph, storage, nodes) if outermost else fuse(graph, storage, nodes, large=2)
     kernels = make_kernels(graph, storage, groups, isa, choices)
 
-    def planned(body: Graph, places: Mapping[Value, Strided], steady: Collection[Value]) -> Program:
+    def planned(
+        body: Graph,
+        places: Mapping[Value, Strided],
+        steady: Collection[Value] = (),
+        /,
+        most: int | None = None,
+    ) -> Program:
+        count = threads if most is None else min(threads, most)
         written = order.written(body)
-        return _planned(body, written, places, isa, threads, choices, tables, steady=steady)
+        return _planned(body, written, places, isa, count, choices, tables, steady=steady)
 
     for kernel in kernels:
         kernel.plan(planned)
     storage.packed = packed(graph, kernels)
-    if not outermost:
+    if not outermost and threads > 1:
         share_rows(kernels, threads)
     # Waking threads for a step of which no kernel has work for two would only cost time.
     threads = max((k.workers(threads) for k in kernels), default=1)
@@ -180,11 +205,9 @@ def _planned(
     for buffer, offset in zip(placed, plan.offsets, strict=True):
         buffer.offset = offset
     buffers, copies, constants = assignment.buffers, assignment.copies, assignment.constants
-    panels = {
-        Panels(k): Buffer(Memory.WORKSPACE, 0, k.prepared_bytes)
-        for k in kernels
-        if isinstance(k, Product) and k.is_prepared
-    }
+    prepared = [k for k in kernels if isinstance(k, Product) and k.is_prepared]
+    first = {k.panels: k for k in reversed(prepared)}
+    panels = {Panels(k): Buffer(Memory.WORKSPACE, 0, k.prepared_bytes) for k in first.values()}
     return Program(graph, kernels, buffers, workspaces, copies, constants, threads, plan, panels)
 
 
