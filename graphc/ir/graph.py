@@ -42,8 +42,7 @@ class Op:
     commutative: ClassVar[bool] = False
     #: f(f(a, b), c) is f(a, b, c): operands made by an equal operator may stand in its place.
     flattens: ClassVar[bool] = False
-    #: f(a + b, c + d) is f(a, c) + f(b, d) in real numbers: of sums it gives the sum.
-    additive: ClassVar[bool] = False
+    additive: ClassVar[bool] = False  #: f(a + b, c + d) is f(a, c) + f(b, d), but for rounding.
     #: The kinds of dtypes ("b", "u", "i", "f") on which `reference` and C agree to the bit, so that
     #: constants may be folded.
     exact: ClassVar[str] = ""
@@ -340,8 +339,7 @@ class Graph:
     @classmethod
     def from_values(cls, outputs: Sequence[Value]) -> Graph:
         """The graph of some values; its inputs in the order in which they were made."""
-        nodes = toposort(outputs)
-        inputs = tuple(n.outputs[0] for n in nodes if isinstance(n.op, Input))
+        inputs = tuple(n.outputs[0] for n in toposort(outputs) if isinstance(n.op, Input))
         return cls(inputs, tuple(outputs))
 
     def diff(self, other: Graph) -> str:
