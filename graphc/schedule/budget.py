@@ -6,9 +6,9 @@ planned in full. They are made without regard to any budget, and of all that wer
 that no other one beats in both bytes and work: a larger budget never gives a slower plan.
 
 Candidates: minimum cuts in which work weighs less and less, so that the products that are cheapest
-for their bytes are repeated first (selective recomputation, Korthikanti et al. 2022); about equal
-segments, of which the boundaries are kept (√n of them need O(√n) memory, Chen et al. 2016), for
-all of the forward pass or for its first part; and from the best of these, repeatedly, what lies in
+for their bytes are repeated first (selective recomputation, Korthikanti et al. 2022); segments of
+which the boundaries are kept (√n of them need O(√n) memory, Chen et al. 2016), for all of the
+forward pass or for its first part; and from the best of these, repeatedly, what lies in
 the arena at its peak and is large and long-lived for the work of computing it again.
 """
 
@@ -22,16 +22,18 @@ from graphc.autodiff.effort import is_pure, work
 from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Node, Value
 from graphc.schedule.program import Memory, Program
-from graphc.schedule.remat import Policy, Turn, choose, cloned
+from graphc.schedule.remat import Policy, Turn, choose, cloned, kept
 from graphc.schedule.segments import Forward
 
 #: Weights of cuts, each with a quarter of the bytes for an operation of the one before.
 WEIGHTS = tuple(4.0**-k for k in range(2, 6))
 #: The weight within segments: next to nothing but statistics is kept between boundaries.
 LIGHTEST = 1 / 8192
-#: Numbers of segments, while each has this many nodes.
-SEGMENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+#: Numbers of equal segments, while each has this many nodes.
+SEGMENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 SEGMENT_NODES = 5
+#: Bytes for segments that become shorter, in parts of the least that they can do with.
+LIMITS = (1.0, 1.25, 1.75)
 #: Parts of the forward pass, from its beginning, in which segments are computed again.
 PARTS = (0.25, 0.5, 0.75)
 #: Steps of the search from each of the best candidates, and how much of the arena's peak one step
@@ -67,7 +69,8 @@ class Search:
 
     @cached_property
     def forward(self) -> Forward:
-        return Forward.of(self.graph, self.turn)
+        wanted = kept(self.graph, self.turn, self.base)
+        return Forward.of(self.graph, self.turn, wanted)
 
     @garbage_kept()
     def plan(self, policy: Policy) -> Plan:
@@ -86,10 +89,10 @@ class Search:
         """
         first = self.plan(self.base)
         list(self.cuts())
-        segments = [(count, self.plan(self._segments(count))) for count in self._counts()]
-        for count, _ in sorted(segments, key=lambda s: s[1].peak_bytes)[:2]:
+        segments = [(ends, self.plan(self._segments(ends))) for ends in self._divisions()]
+        for ends, _ in sorted(segments, key=lambda s: s[1].peak_bytes)[:2]:
             for part in PARTS:
-                self.plan(self._segments(count, part))
+                self.plan(self._segments(ends, part))
         self._descend(first)
         self._descend(min(self._planned.values(), key=lambda p: p.peak_bytes))
         best = undominated(first, list(self._planned.values()))
@@ -97,8 +100,13 @@ class Search:
         self._planned = {k: p for k, p in self._planned.items() if p in best}
         return best
 
-    def _counts(self) -> list[int]:
-        return [n for n in SEGMENTS if n * SEGMENT_NODES <= len(self.forward.nodes)]
+    def _divisions(self) -> Iterator[list[int]]:
+        """Where segments end that are worth a plan."""
+        for count in SEGMENTS:
+            if count * SEGMENT_NODES <= len(self.forward.nodes):
+                yield self.forward.equal(count)
+        for part in LIMITS:
+            yield self.forward.within(round(part * self.forward.smallest)) or []
 
     def _policy(self, weight: float, nodes: Sequence[Node], keep: frozenset[Value]) -> Policy:
         """The user's wishes, and beyond them these nodes may be repeated and these values stay."""
@@ -111,9 +119,8 @@ class Search:
         for weight in WEIGHTS:
             yield self.plan(self._policy(weight, self.forward.nodes, frozenset()))
 
-    def _segments(self, count: int, part: float = 1.0) -> Policy:
+    def _segments(self, boundaries: Sequence[int], part: float = 1.0) -> Policy:
         """Segments whose boundaries are kept. The last one is used as soon as it is computed."""
-        boundaries = self.forward.boundaries(count)
         used = boundaries[: max(1, round(part * len(boundaries)))]
         nodes = self.forward.nodes[: used[-1] + 1] if used else ()
         return self._policy(LIGHTEST, nodes, self.forward.kept(used))

@@ -117,11 +117,16 @@ def choose(graph: Graph, turn: Turn, policy: Policy) -> frozenset[Node]:
     return frozenset(cut.smallest(turn.wanted, _prices(graph, turn, policy)).again)
 
 
+def kept(graph: Graph, turn: Turn, policy: Policy) -> frozenset[Value]:
+    """The values that are kept for the backward pass."""
+    found = cut.smallest(turn.wanted, _prices(graph, turn, policy)).kept
+    return frozenset(v for v in found if not _is_elsewhere(v, graph))
+
+
 def least_kept_bytes(graph: Graph) -> int:
     """The bytes of the least that can be kept where no product and no reduction is repeated."""
     turn = Turn.of(graph)
-    kept = cut.smallest(turn.wanted, _prices(graph, turn, Policy(weight=0.0))).kept
-    return sum(encoded_bytes(v) for v in kept if not _is_elsewhere(v, graph))
+    return sum(map(encoded_bytes, kept(graph, turn, Policy(weight=0.0))))
 
 
 def _is_elsewhere(value: Value, graph: Graph) -> bool:

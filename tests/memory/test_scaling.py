@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from math import comb
+
 import pytest
 
 import graphc as gx
-from benchmarks.scaling import FAMILIES, exponent, peaks, training
+from benchmarks.scaling import BATCH, FAMILIES, WIDTH, exponent, peaks, training
 
 DEPTHS = (16, 64, 196)
 
@@ -23,3 +26,32 @@ def test_a_budget_finds_what_checkpoints_by_hand_find():
     """√L segments by hand, against the smallest plan of the search."""
     by_hand = peaks(FAMILIES["checkpointed"], (64,))[0]
     assert gx.memory.pareto(training(64), threads=1)[-1].peak_bytes <= by_hand
+
+
+@cache
+def longest(held: int, times: int) -> int:
+    """The longest chain that can go back with so many values held besides the current one, each
+    computed at most so many times: up to the first value that is held, the chain is computed once
+    more than there are times left for; what follows has one place less.
+    """
+    if held == 0 or times == 1:
+        return held + 1
+    return longest(held, times - 1) + longest(held - 1, times)
+
+
+def test_the_oracle_is_revolve():
+    """β(s, t) = (s + t choose s), Griewank and Walther 2000."""
+    for held in range(12):
+        for times in range(1, 5):
+            assert longest(held, times) == comb(held + times, held)
+
+
+@pytest.mark.parametrize("depth", [15, 36, 66])
+def test_the_smallest_plan_of_a_chain_is_that_of_revolve(depth):
+    """Each value is computed at most twice. Besides what is held there are the current value, its
+    gradient and working memory; a plan may hold one value more.
+    """
+    value = 4 * BATCH * WIDTH
+    held = next(s for s in range(depth) if longest(s, 2) >= depth)
+    smallest = gx.memory.pareto(training(depth), threads=1)[-1].peak_bytes
+    assert (held + 2) * value <= smallest <= (held + 3) * value + 4096

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.packing import files, row
 from graphc.schedule.arena import ArenaPlan, Lifetime, check
 from graphc.schedule.packing import Sections, fit, pack, smallest
 
@@ -113,3 +114,14 @@ def test_a_dead_end_does_not_search_parts_that_it_does_not_touch() -> None:
     together = pack(both, best - 1, ranked(both), 10_000)
     assert (together.offsets, together.complete) == (None, True)
     assert together.nodes <= nodes + 2 * len(easy)
+
+
+def test_the_benchmark_reads_instances_and_says_whether_they_fit(tmp_path):
+    rows = ["id,lower,upper,size", "0,0,2,4", "1,1,3,4", "2,2,4,8"]
+    for capacity in (12, 11):
+        (tmp_path / f"small.{capacity}.csv").write_text("\n".join(rows))
+    found = [row(path, 1, 1.0) for path in files([tmp_path])]
+    assert [(r[0], r[1], r[2], r[4]) for r in found] == [
+        ("3", "12", "1.00000", "no"),
+        ("3", "12", "1.00000", "yes"),
+    ]
