@@ -81,12 +81,9 @@ class _Hazards:
         self.written.extend(map(step.touched, step.writes))
 
     def conflict(self, step: Access) -> bool:
-        return any(
-            step.touched(b).crosses(other) for b in step.reads for other in self.written
-        ) or any(
-            step.touched(b).crosses(other)
-            for b in step.writes
-            for other in (*self.written, *self.read)
+        reads, writes = map(step.touched, step.reads), map(step.touched, step.writes)
+        return any(t.crosses(other) for t in reads for other in self.written) or any(
+            t.crosses(other) for t in writes for other in (*self.written, *self.read)
         )
 
 
