@@ -20,7 +20,8 @@ from graphc.build.pool import check_status
 from graphc.errors import IndexingError, NonFiniteError
 from graphc.frame import Frame
 from graphc.ir.graph import Node, Value
-from graphc.ir.printer import node_text, value_names
+from graphc.ir.names import value_names
+from graphc.ir.printer import node_text
 from graphc.ir.site import located
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Buffer, Memory, Program

@@ -36,7 +36,7 @@ class KernelInfo:
 
 def kernel_info(text: KernelText) -> KernelInfo:
     kernel = text.kernel
-    sites = dict.fromkeys(str(n.meta.site) for n in kernel.computed if n.meta.site is not None)
+    sites = dict.fromkeys(str(site) for n in kernel.computed for site in n.meta.sites())
     return KernelInfo(
         text.name, tuple(kernel.computed), tuple(sites), kernel.flops, kernel.bytes, text.text
     )

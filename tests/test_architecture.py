@@ -213,7 +213,7 @@ def definitions(names: Iterable[str]) -> list[str]:
 
 def test_one_topological_sort() -> None:
     names = ("toposort", "topological_sort", "topological_order", "topo_sort")
-    assert definitions(names) == ["graphc/ir/graph.py"]
+    assert definitions(names) == ["graphc/ir/toposort.py"]
     for path in files(".py", under=PACKAGE):
         for node in ast.walk(tree(path)):
             called = node.func if isinstance(node, ast.Call) else None

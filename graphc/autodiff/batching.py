@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from graphc import ops
 from graphc.errors import TraceError
-from graphc.ir.graph import Node, Value, standing_in_for, toposort
+from graphc.ir.graph import Node, Value, standing_in_for
+from graphc.ir.toposort import toposort
 
 
 def batched_values(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from graphc import ops
 from graphc.errors import NotDifferentiableError
-from graphc.ir.graph import Node, Value, derived_from, toposort
+from graphc.ir.graph import Node, Value, derived_from
+from graphc.ir.toposort import toposort
 
 
 def grad(

@@ -13,7 +13,8 @@ from graphc import reference, tree
 from graphc.compiled import Debugged
 from graphc.errors import GraphcError
 from graphc.ir.graph import Graph, Value
-from graphc.ir.printer import node_text, origin_text, value_names
+from graphc.ir.names import value_names
+from graphc.ir.printer import node_text, origin_text
 from graphc.sample_arguments import as_arguments, random_leaves
 from graphc.stages import Lowered
 from graphc.trace import Signature, Traced

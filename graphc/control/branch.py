@@ -15,12 +15,13 @@ from graphc.control.branch_backward import branch_vjp
 from graphc.control.owner import Owner, body_flops, called, check_operands, is_constant, parameter
 from graphc.dtypes import TensorType, bool_, float64
 from graphc.errors import ShapeError
-from graphc.ir.graph import Graph, Node, Op, Value, apply, toposort
+from graphc.ir.graph import Graph, Node, Op, Value, apply
 from graphc.ir.onnx_graph import Builder
 from graphc.ir.python import Dialect
 from graphc.ir.spec import Branch
 from graphc.ir.structure import rebuilt
 from graphc.ir.terms import Term, call
+from graphc.ir.toposort import toposort
 from graphc.ops.samples import Refusal, Sample, Source, refuses
 from graphc.reference import evaluate
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from graphc import ops
 from graphc.control.owner import is_constant, split
-from graphc.ir.graph import Graph, Value, apply, toposort
+from graphc.ir.graph import Graph, Value, apply
 from graphc.ir.spec import View
 from graphc.ir.structure import rebuilt
+from graphc.ir.toposort import toposort
 
 if TYPE_CHECKING:
     from graphc.control.scan import Scan

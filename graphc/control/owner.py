@@ -7,9 +7,10 @@ from functools import cached_property
 
 from graphc.dtypes import TensorType
 from graphc.errors import ShapeError
-from graphc.ir.graph import Graph, Input, Node, Op, Value, new_input, toposort
+from graphc.ir.graph import Graph, Input, Node, Op, Value, new_input
 from graphc.ir.site import located
 from graphc.ir.structure import rebuilt, structure
+from graphc.ir.toposort import toposort
 
 
 class Owner(Op):

@@ -8,9 +8,10 @@ from graphc.autodiff.cut import Prices, smallest
 from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, spec_of, work
 from graphc.control.choices import chosen
 from graphc.control.owner import is_constant
-from graphc.ir.graph import Node, Value, toposort
+from graphc.ir.graph import Node, Value
 from graphc.ir.spec import View
 from graphc.ir.structure import needed
+from graphc.ir.toposort import toposort
 
 
 def residuals(

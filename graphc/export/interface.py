@@ -17,8 +17,8 @@ from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError
 from graphc.export.names import OWN_WORDS, Identifiers, artifact_name
 from graphc.io import CODES, leaf_names
-from graphc.ir.graph import toposort
 from graphc.ir.printer import graph_text
+from graphc.ir.toposort import toposort
 from graphc.schedule.program import ALIGNMENT
 from graphc.schedule.tiles import round_up
 from graphc.stages import Lowered

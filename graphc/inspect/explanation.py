@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from graphc.inspect.formulas import formulas
 from graphc.inspect.origins import chain
 from graphc.inspect.plan import buffers
 from graphc.ir.graph import Graph, Meta, Node
-from graphc.ir.printer import node_text, value_names
+from graphc.ir.names import value_names
+from graphc.ir.printer import node_text
+from graphc.ir.terms import Term
 from graphc.schedule.program import Program
 from graphc.text import text_table
 
@@ -40,13 +43,15 @@ class Held:
 @dataclass(frozen=True)
 class Explanation:
     """`forward` and `backward` are the nodes, as text, that the line wrote and that their
-    derivatives made; `share` is the line's part of the step's time where that was measured, else of
-    its floating-point work.
+    derivatives made, without constants and what only spreads them; `merged` are those of another
+    line's that are computed once for both. `share` is the line's part of the step's time where that
+    was measured, else of its floating-point work.
     """
 
     line: str
     forward: list[str]
     backward: list[str]
+    merged: list[str]
     kernels: list[KernelShare]
     kept: list[Held]
     share: float
@@ -58,8 +63,13 @@ class Explanation:
     def __str__(self) -> str:
         of = "time" if self.measured else "floating-point work"
         parts = [f"{self.line}: {self.share:.1%} of the step's {of}"]
-        for title, nodes in (("wrote", self.forward), ("derivatives", self.backward)):
-            parts.append(f"\n{title}: {len(nodes)} nodes")
+        for title, nodes in (
+            ("wrote", self.forward),
+            ("derivatives", self.backward),
+            ("computed once for equal nodes of other lines", self.merged),
+        ):
+            if nodes or nodes is not self.merged:
+                parts.append(f"\n{title}: {_counted(len(nodes), 'node')}")
             parts.extend(f"    {text}" for text in nodes[:12])
             parts.extend([f"    and {len(nodes) - 12} more"] if len(nodes) > 12 else [])
         rows = [
@@ -67,7 +77,8 @@ class Explanation:
             for k in self.kernels
         ]
         head = ("#", "kernel", "phase", "flops", "of it", "last formula")
-        parts.append(f"\nbecame {len(rows)} kernels:\n" + text_table(head, rows, right=(0, 3, 4)))
+        parts.append(f"\nbecame {_counted(len(rows), 'kernel')}")
+        parts.extend([text_table(head, rows, right=(0, 3, 4))] if rows else [])
         parts.append(f"\nkeeps {sum(h.bytes for h in self.kept):,} bytes for the backward pass")
         parts.extend(f"    {h.bytes:>12,}  {h.value}: {h.asked_for_by}" for h in self.kept)
         return "\n".join(parts)
@@ -83,40 +94,73 @@ def explain(
     line: int,
 ) -> Explanation:
     """`graph` is the step as written, `kernels` and `phases` the names and phases of the kernels;
-    `times` their nanoseconds. A line includes what the functions that it calls do. Raises
-    ArgumentError for a line that wrote no node.
+    `times` their nanoseconds. A line includes what the functions that it calls do, and what its
+    values were merged with. Raises ArgumentError for a line that wrote no node.
     """
-    own = {n.meta for n in graph.nodes if _stands_at(n, file, line) and n.meta.rule is None}
-    if not own:
+
+    def is_of_line(meta: Meta) -> bool:
+        return any(site.line == line and _is_file(site.filename, file) for site in chain(meta.site))
+
+    written = [n for n in graph.nodes if is_of_line(n.meta)]
+    if not any(n.meta.rule is None for n in written):
         raise ArgumentError(f"{file}:{line} wrote no node; {_known(graph, file)}")
     names = value_names(graph)
     texts: tuple[list[str], list[str]] = ([], [])
-    for node in graph.nodes:
-        if _belongs(node, own):
-            left = ", ".join(names[v] for v in node.outputs)
-            texts[node.meta.rule is not None].append(f"{left} = {node_text(node, names)}")
+    for node in filter(_computes, written):
+        left = ", ".join(names[v] for v in node.outputs)
+        texts[node.meta.rule is not None].append(f"{left} = {node_text(node, names)}")
     inner = value_names(program.graph)
+    mine = {n for n in program.graph.nodes if any(map(is_of_line, n.meta.family()))}
     rows, part, whole = [], 0.0, 0.0
     for k, kernel in enumerate(program.kernels):
-        work = [n.op.flops(*[v.type for v in n.inputs]) for n in kernel.nodes]
-        mine = [w for n, w in zip(kernel.nodes, work, strict=True) if _belongs(n, own)]
+        work = [1 + n.op.flops(*[v.type for v in n.inputs]) for n in kernel.nodes]
+        own = [w for n, w in zip(kernel.nodes, work, strict=True) if n in mine]
         weight = float(kernel.flops if times is None else times[k])
-        share = sum(mine) / kernel.flops if kernel.flops else len(mine) / len(kernel.nodes)
+        share = sum(own) / sum(work)
         whole += weight
         part += share * weight
-        if mine:
+        if own:
             told = formulas(kernel, inner.__getitem__)
             rows.append(KernelShare(kernels[k], k, phases[k], told, kernel.flops, share))
+    saved = [b for b in buffers(program, inner.__getitem__) if b["class"] == "saved"]
     kept = [
-        Held(b["name"], b["bytes"], b["why"] or "the update")
-        for b in buffers(program, inner.__getitem__)
-        if b["class"] == "saved"
-        and any(_belongs(n, own) for k in b["writers"] for n in _writers(program, k, b, inner))
+        Held(b["name"], b["bytes"], b["why"] or "what else uses it later")
+        for b in saved
+        if any(n in mine for k in b["writers"] for n in _writers(program, k, b, inner))
     ]
+    shared = list(_shared(program.graph, mine, is_of_line))
     return Explanation(
-        f"{Path(file).name}:{line}", *texts, rows, kept, part / whole if whole else 0.0,
+        f"{Path(file).name}:{line}", *texts, shared, rows, kept, part / whole if whole else 0.0,
         times is not None,
     )  # fmt: skip
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _computes(node: Node) -> bool:
+    """Whether a node is more than a constant, or one that is spread."""
+    if not node.inputs:
+        return node.op.literal is None
+    source = node.inputs[0].node
+    spread = node.op.lined_up(Term("x"), source.types[0]) is not None
+    return not (spread and source.op.literal is not None)
+
+
+def _shared(graph: Graph, mine: set[Node], is_of_line: Callable[[Meta], bool]) -> Iterator[str]:
+    """The nodes that serve equal ones, where some are of a line and some of others."""
+    called = graph.names.origins
+    for node in graph.nodes:
+        if node not in mine or not _computes(node):
+            continue
+        metas = [m for m in node.meta.family() if m.site is not None]
+        if all(map(is_of_line, metas)):
+            continue
+        lines = dict.fromkeys(str(m.site) for m in metas)
+        # Merged ones that no stage showed have no name.
+        alike = dict.fromkeys(name for m in metas for name in called.get(m, ()))
+        yield f"{' = '.join(alike)}   of {', '.join(lines)}"
 
 
 def _writers(program: Program, step: int, row: dict[str, Any], names: dict[Any, str]) -> list[Node]:
@@ -125,23 +169,9 @@ def _writers(program: Program, step: int, row: dict[str, Any], names: dict[Any, 
     return [n for n in program.kernels[step].nodes if held & {names[v] for v in n.outputs}]
 
 
-def _belongs(node: Node, own: set[Meta]) -> bool:
-    """Whether a node was written at the line, or is a derivative of one that was."""
-    meta: Meta | None = node.meta
-    while meta is not None:
-        if meta in own:
-            return True
-        meta = None if meta.rule is None else meta.rule.meta
-    return False
-
-
-def _stands_at(node: Node, file: str, line: int) -> bool:
-    wanted = Path(file)
-    return any(
-        site.line == line
-        and (Path(site.filename) == wanted or Path(site.filename).name == str(wanted))
-        for site in chain(node.meta.site)
-    )
+def _is_file(found: str, asked: str) -> bool:
+    wanted = Path(asked)
+    return Path(found) == wanted or Path(found).name == str(wanted)
 
 
 def _known(graph: Graph, file: str) -> str:

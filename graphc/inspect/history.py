@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from graphc.inspect.origins import Origins
 from graphc.inspect.picture import Layouts, picture
 from graphc.ir.graph import Graph, Meta, Node, Value
+from graphc.ir.names import value_names
 from graphc.ir.phases import phases
-from graphc.ir.printer import origin_text, value_names
+from graphc.ir.printer import origin_text
 from graphc.passes.pipeline import Stage
-
-_GENERATED = re.compile(r"(d_)*v[0-9]+")
 
 
 class Nodes:
     """All nodes of all stages. A node is the same one as long as its origin is, since passes that
-    only give it other inputs hand that on; so numbers and names hold for all stages.
+    only give it other inputs hand that on; so its number holds for all stages.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[Meta, int] = {}
         self.names: list[str] = []
         self.nodes: list[Node] = []
-        self._taken: set[str] = set()
-        self._fresh = 0
 
     def add(self, graph: Graph) -> None:
-        """Numbers and names for the nodes of a stage that no stage before had."""
+        """Numbers for the nodes of a stage that no stage before had."""
         names = value_names(graph)
         for node in graph.nodes:
             if node.meta not in self._numbers:
                 self._numbers[node.meta] = len(self.nodes)
                 self.nodes.append(node)
-                self.names.append(", ".join(self._name(names[v]) for v in node.outputs))
-
-    def _name(self, name: str) -> str:
-        while name in self._taken:
-            self._fresh += 1
-            name = f"v{self._fresh}" if _GENERATED.fullmatch(name) else f"{name}'"
-        self._taken.add(name)
-        return name
+                self.names.append(", ".join(names[v] for v in node.outputs))
 
     def number(self, node: Node) -> int:
         return self._numbers[node.meta]
-
-    def value_name(self, value: Value) -> str:
-        return self.names[self.number(value.node)].split(", ")[value.index]
 
     def has(self, node: Node) -> bool:
         return node.meta in self._numbers

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from graphc.ir.graph import Meta, Value
 from graphc.ir.phases import Phase, phases
-from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
-
-#: What a buffer is for. "saved" lives from the forward to the backward pass.
-CLASSES = ("saved", "forward", "backward", "update", "workspace")
+from graphc.memory.ledger import classes
+from graphc.schedule.program import ALIGNMENT, Buffer, Program
 
 
 def kernel_phases(program: Program) -> list[Phase]:
-    """The phase of a kernel is the latest one of what it computes."""
+    """The phase of a kernel is that of most of its work, the latest of those that are equal."""
     phase = phases(program.graph)
-    order = list(Phase)
-    return [max((phase[n] for n in k.nodes), key=order.index) for k in program.kernels]
+    found = []
+    for kernel in program.kernels:
+        work = dict.fromkeys(reversed(Phase), 0)
+        for node in kernel.nodes:
+            work[phase[node]] += 1 + node.op.flops(*[v.type for v in node.inputs])
+        found.append(max(work, key=lambda p: work[p]))
+    return found
 
 
 def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, Any]]:
     """The arena's buffers, with the kernels (by number) that write and read them."""
-    phase = kernel_phases(program)
+    kind = classes(program)
     writers: dict[Buffer, list[int]] = {}
     readers: dict[Buffer, list[int]] = {}
     for step, kernel in enumerate(program.kernels):
@@ -38,7 +41,7 @@ def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, An
             {
                 "name": ", ".join(name(v) for v in buffer.values) or "workspace",
                 "type": str(buffer.values[-1].type) if buffer.values else "",
-                "class": _class(buffer, [phase[k] for k in made], [phase[k] for k in used]),
+                "class": kind[buffer],
                 "offset": buffer.offset,
                 "bytes": buffer.nbytes,
                 "room": -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT,
@@ -50,15 +53,6 @@ def buffers(program: Program, name: Callable[[Value], str]) -> list[dict[str, An
             }
         )
     return sorted(rows, key=lambda r: (r["offset"], r["first"]))
-
-
-def _class(buffer: Buffer, made: Sequence[Phase], used: Sequence[Phase]) -> str:
-    if buffer.memory is Memory.WORKSPACE:
-        return "workspace"
-    first = made[0] if made else Phase.FORWARD
-    if first is Phase.FORWARD and any(p is not Phase.FORWARD for p in used):
-        return "saved"
-    return first.value
 
 
 def _reasons(program: Program) -> dict[Value, dict[str, None]]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from graphc.inspect.formulas import formulas
 from graphc.inspect.history import Nodes, history
-from graphc.inspect.plan import CLASSES, buffers, kernel_phases, mates
+from graphc.inspect.plan import buffers, kernel_phases, mates
 from graphc.inspect.sources import Sources
 from graphc.ir.graph import Graph, Input
+from graphc.ir.names import value_names
 from graphc.ir.phases import Phase, phases
 from graphc.memory import MemoryReport
+from graphc.memory.ledger import CLASSES
 from graphc.passes.pipeline import Stage
 from graphc.profile import Profile
 from graphc.schedule.program import Program
@@ -55,7 +57,7 @@ def record(step: Step) -> dict[str, Any]:
         "files": sources.record(),
         "functions": [{"name": name, "c": texts[name]} for name in functions],
         "kernels": kernels,
-        "memory": _memory(step, nodes),
+        "memory": _memory(step),
     }
 
 
@@ -63,6 +65,7 @@ def _kernels(
     step: Step, nodes: Nodes, sources: Sources, functions: dict[str, int]
 ) -> list[dict[str, Any]]:
     program = step.program
+    name = value_names(program.graph).__getitem__
     phase, mate = kernel_phases(program), mates(program)
     rows = []
     for k, kernel in enumerate(program.kernels):
@@ -74,9 +77,9 @@ def _kernels(
                 "mate": mate[k],
                 "nodes": [nodes.number(n) for n in kernel.computed],
                 "operators": [n.op.name for n in kernel.computed],
-                "formulas": formulas(kernel, nodes.value_name),
-                "reads": [[nodes.value_name(v), str(v.type)] for v in kernel.reads],
-                "writes": [[nodes.value_name(v), str(v.type)] for v in kernel.writes],
+                "formulas": formulas(kernel, name),
+                "reads": [[name(v), str(v.type)] for v in kernel.reads],
+                "writes": [[name(v), str(v.type)] for v in kernel.writes],
                 "flops": kernel.flops,
                 "bytes": kernel.bytes,
                 "workspace": 0 if work is None else work.nbytes,
@@ -121,19 +124,21 @@ def parameters(graph: Graph) -> int:
     )
 
 
-def _memory(step: Step, nodes: Nodes) -> dict[str, Any]:
+def _memory(step: Step) -> dict[str, Any]:
     report = step.memory.to_dict()
+    names = value_names(step.program.graph)
     # The last stage is this one with what is computed again.
     optimized = step.stages[-2].graph
+    called = value_names(optimized)
 
     def named(node: int, result: int) -> str:
-        return nodes.value_name(optimized.nodes[node].outputs[result])
+        return called[optimized.nodes[node].outputs[result]]
 
     figures = {name: value for name, value in report.items() if isinstance(value, int)}
     return {
         "figures": figures,
         "classes": list(CLASSES),
-        "buffers": buffers(step.program, nodes.value_name),
+        "buffers": buffers(step.program, names.__getitem__),
         "ledger": [row.to_dict() | {"name": named(*row.place)} for row in step.memory.saved],
         "pareto": [list(point) for point in step.pareto],
     }

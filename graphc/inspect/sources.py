@@ -29,12 +29,12 @@ class Sources:
 
     def places(self, nodes: Iterable[Node]) -> list[list[int]]:
         """The lines that nodes come from, and the calls that led there, each once."""
-        sites = dict.fromkeys(s for n in nodes for s in chain(n.meta.site))
+        sites = dict.fromkeys(s for n in nodes for own in n.meta.sites() for s in chain(own))
         return [list(p) for p in dict.fromkeys(tuple(self.place(s)) for s in sites)]
 
     def own_places(self, nodes: Iterable[Node]) -> list[list[int]]:
         """The lines that nodes come from, without the calls that led there."""
-        sites = dict.fromkeys(n.meta.site for n in nodes if n.meta.site is not None)
+        sites = dict.fromkeys(site for n in nodes for site in n.meta.sites())
         return [list(p) for p in dict.fromkeys(tuple(self.place(s)) for s in sites)]
 
     def record(self) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from graphc.dtypes import int64, uint32
 from graphc.errors import GraphcError
 from graphc.ir.expansion import expanded
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.names import value_names
 from graphc.ir.phases import Phase, phases
-from graphc.ir.printer import value_names
 from graphc.ir.python import Dialect, dialect
 from graphc.ir.site import located
 from graphc.ir.spec import Decomposed, Scalar, View
@@ -48,7 +48,7 @@ def _spoken(graph: Graph, to: Dialect) -> Graph:
     def is_known(node: Node) -> bool:
         return _said(node, to, *[Term("x") for _ in node.inputs]) is not None
 
-    graph = expanded(graph, Decomposed, is_known)
+    graph = expanded(graph, Decomposed, is_known).made_from(graph)
     for node in graph.nodes:
         if not isinstance(node.op, Input) and not is_known(node):
             types = ", ".join(str(v.type) for v in node.inputs)

@@ -6,7 +6,8 @@ import html
 from typing import TYPE_CHECKING
 
 from graphc.ir.graph import Graph, Input, Node
-from graphc.ir.printer import graph_text, node_text, origin_text, value_names
+from graphc.ir.names import value_names
+from graphc.ir.printer import graph_text, node_text, origin_text
 
 if TYPE_CHECKING:
     import networkx

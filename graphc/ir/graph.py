@@ -1,4 +1,4 @@
-"""The static typed graph: operators, nodes, values, and the one topological order."""
+"""The static typed graph: operators, nodes, values."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from graphc.dtypes import TensorType
 from graphc.ir import site as sites
-from graphc.ir.meta import Meta
+from graphc.ir.meta import Meta, stand_in
 from graphc.ir.terms import Term
+from graphc.ir.toposort import toposort
 
 if TYPE_CHECKING:
     import networkx
 
+    from graphc.ir.names import Names
     from graphc.ir.onnx_graph import Builder
     from graphc.ir.python import Dialect
     from graphc.ir.spec import Spec
@@ -275,12 +276,14 @@ class Graph:
     """A pure function as a graph: ordered inputs, ordered outputs, all nodes between.
 
     `donated` pairs input positions with output positions: the output takes the input's memory.
+    `before` is the graph from which a pass made this one, so that values keep their names.
     """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     output_names: tuple[str, ...] = ()
     donated: dict[int, int] = field(default_factory=dict)
+    before: Graph | None = None
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -298,6 +301,19 @@ class Graph:
             for value in node.inputs:
                 uses.setdefault(value, []).append(node)
         return uses
+
+    @cached_property
+    def names(self) -> Names:
+        """What values are called, here and in the graphs before."""
+        from graphc.ir.names import named
+
+        return named(self)
+
+    def made_from(self, before: Graph) -> Graph:
+        """This graph as what a pass made of another one."""
+        if self is before:
+            return self
+        return Graph(self.inputs, self.outputs, self.output_names, self.donated, before)
 
     def replace(self, outputs: Sequence[Value]) -> Graph:
         return Graph(self.inputs, tuple(outputs), self.output_names, self.donated)
@@ -322,9 +338,7 @@ class Graph:
                     changed = True
                     values = [new.get(v, v) for v in rewritten]
                     for value in values:
-                        meta = value.node.meta
-                        if value.node.serial > since and meta is not node.meta:
-                            meta.stands_for = meta.stands_for or node.written
+                        stand_in(node, value.node, since)
                 elif changed:
                     values = node.with_inputs(inputs).outputs
             for old, value in zip(node.outputs, values, strict=True):
@@ -384,17 +398,3 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph {len(self)} nodes, {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
-
-
-def toposort(values: Sequence[Value], since: int = 0) -> tuple[Node, ...]:
-    """All nodes that the values need by serial: inputs are made first, so the order is topological,
-    and that of the program. Serials below `since`, and what only they need, are left out.
-    """
-    seen: set[Node] = set()
-    stack = [v.node for v in values]
-    while stack:
-        node = stack.pop()
-        if node not in seen and node.serial >= since:
-            seen.add(node)
-            stack.extend([v.node for v in node.inputs])
-    return tuple(sorted(seen, key=attrgetter("serial")))

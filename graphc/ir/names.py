@@ -1,17 +1,96 @@
-"""The user's names for values: what `gx.name` set, or the variable that a line assigns to."""
+"""What values are called: as the user calls them where that can be known."""
 
 from __future__ import annotations
 
 import ast
 import linecache
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphc.ir.graph import Graph, Node, Value
+    from graphc.ir.meta import Meta
     from graphc.ir.site import Site
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of a graph's values, and of all that the graphs had from which passes made it."""
+
+    values: dict[Value, str] = field(default_factory=dict)
+    origins: dict[Meta, tuple[str, ...]] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+
+
+def value_names(graph: Graph) -> dict[Value, str]:
+    """A name for every value: the user's where there is one, `d_h` for the gradient by `h`,
+    otherwise `v` and a number. A value keeps its name from pass to pass, also where one finds
+    another way to compute it, and no other value of these graphs gets it.
+    """
+    return graph.names.values
+
+
+def named(graph: Graph) -> Names:
+    """The names of a graph, after those of the graph that it was made from."""
+    if graph.before is None:
+        return _Naming(graph, Names(), user_names(graph)).names()
+    behind = []
+    while graph.before is not None:
+        behind.append(graph)
+        graph = graph.before
+    # From the oldest on: each finds the names of the one before.
+    for later in behind[:0:-1]:
+        graph = later
+        _ = graph.names
+    return _Naming(behind[0], graph.names, {}).names()
+
+
+class _Naming:
+    """Names for what is new in a graph; `own` are the user's."""
+
+    def __init__(self, graph: Graph, known: Names, own: dict[Value, str]):
+        self._graph = graph
+        self._own = own
+        self._origins = dict(known.origins)
+        self._taken = {*known.taken, *own.values()}
+        self._here = {name for n in graph.nodes for name in known.origins.get(n.meta, ())}
+        self._number = 0
+        # Where a gradient adds up from parts, the last sum is the whole of it.
+        self._gradients = {node.meta.gradient_of: node for node in graph.nodes}
+
+    def names(self) -> Names:
+        values: dict[Value, str] = {}
+        for node in self._graph.nodes:
+            if node.meta not in self._origins:
+                self._origins[node.meta] = tuple(self._new(value) for value in node.outputs)
+            values.update(zip(node.outputs, self._origins[node.meta], strict=True))
+        return Names(values, self._origins, frozenset(self._taken))
+
+    def _new(self, value: Value) -> str:
+        name = self._own.get(value) or self._handed_on(value) or self._gradient(value)
+        while name is None:
+            name = f"v{self._number}" if f"v{self._number}" not in self._taken else None
+            self._number += 1
+        self._taken.add(name)
+        self._here.add(name)
+        return name
+
+    def _handed_on(self, value: Value) -> str | None:
+        """The name of what stood there as written, if that is gone."""
+        before = value.node.meta.stands_for
+        names = () if before is None else self._origins.get(before.meta, ())
+        alone = len(names) == len(value.node.outputs) == 1
+        return names[0] if alone and names[0] not in self._here else None
+
+    def _gradient(self, value: Value) -> str | None:
+        by = value.node.meta.gradient_of
+        of = None if by is None else self._origins.get(by)
+        if of is None or value.index or self._gradients[by] is not value.node:
+            return None
+        return f"d_{of[0]}" if f"d_{of[0]}" not in self._taken else None
 
 
 def user_names(graph: Graph) -> dict[Value, str]:

@@ -12,8 +12,8 @@ from graphc.dtypes import DType, TensorType
 from graphc.errors import GraphcError
 from graphc.ir.expansion import expanded
 from graphc.ir.graph import Graph, Input, Node
+from graphc.ir.names import value_names
 from graphc.ir.phases import Phase, phases
-from graphc.ir.printer import value_names
 from graphc.ir.site import located
 from graphc.ir.spec import Decomposed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 
-from graphc.ir.graph import Graph, Input, Meta, Node, Value
-from graphc.ir.names import user_names
+from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.names import value_names
 
 _GENERATED = re.compile(r"v[0-9]+")
 
@@ -39,8 +39,8 @@ def graph_text(graph: Graph) -> str:
 
 def diff_text(before: Graph, after: Graph) -> str:
     """The lines of the printed graphs that are only in one of them, `-` before and `+` after; empty
-    when there are none. Lines are compared by operator, type, user's name and origin, because the
-    numbers of values change with every node that goes.
+    when there are none. Lines are compared by operator, type, user's name and origin: in a graph
+    that was traced anew values have other numbers.
     """
     old, new = _lines(before), _lines(after)
     matcher = difflib.SequenceMatcher(None, [key for key, _ in old], [key for key, _ in new])
@@ -66,32 +66,6 @@ def _lines(graph: Graph) -> list[tuple[tuple, str]]:
         for body in node.op.bodies:
             result.extend((("in", *inner), f"    {text}") for inner, text in _lines(body))
     return result
-
-
-def value_names(graph: Graph) -> dict[Value, str]:
-    """A name for every value: the user's where there is one, `d_h` for the gradient by `h`,
-    otherwise `v` and a number.
-    """
-    named = user_names(graph)
-    names: dict[Value, str] = {}
-    taken = set(named.values())
-    of: dict[Meta | None, str] = {}
-    # Where a gradient adds up from parts, the last sum is the whole of it.
-    gradients = {node.meta.gradient_of: node for node in graph.nodes}
-    number = 0
-    for node in graph.nodes:
-        for value in node.outputs:
-            name = named.get(value)
-            by = node.meta.gradient_of
-            if name is None and by in of and value.index == 0 and gradients[by] is node:
-                name = f"d_{of[by]}" if f"d_{of[by]}" not in taken else None
-            while name is None:
-                name = f"v{number}" if f"v{number}" not in taken else None
-                number += 1
-            names[value] = name
-            taken.add(name)
-        of.setdefault(node.meta, names[node.outputs[0]])
-    return names
 
 
 def node_text(node: Node, names: dict[Value, str]) -> str:

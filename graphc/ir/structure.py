@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphc.dtypes import DType, TensorType
-from graphc.ir.graph import Graph, Input, Meta, Node, Op, Value, toposort
+from graphc.ir.graph import Graph, Input, Meta, Node, Op, Value
+from graphc.ir.toposort import toposort
 
 
 def structure(graph: Graph) -> Hashable:

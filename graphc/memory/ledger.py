@@ -14,7 +14,7 @@ from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Reduce, View
 from graphc.schedule.encoding import is_predicate
 from graphc.schedule.kernel import Kernel
-from graphc.schedule.program import Memory, Program
+from graphc.schedule.program import Buffer, Memory, Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,29 @@ def kept(program: Program) -> list[tuple[Value, list[Node]]]:
         for value, nodes in readers.items()
         if program.buffers[value].memory is Memory.ARENA
     ]
+
+
+#: What a buffer of the arena is for.
+CLASSES = ("saved", "recomputed", "forward", "backward", "update", "workspace")
+
+
+def classes(program: Program) -> dict[Buffer, str]:
+    """One of CLASSES for each buffer: "saved" holds values of the ledger, "recomputed" what is
+    computed again; the others are named by the phase that computes what they hold first.
+    """
+    phase = phases(program.graph)
+    across = {program.buffers[v] for v, _ in kept(program)}
+    found = {}
+    for buffer in program.arena_buffers:
+        if buffer.memory is Memory.WORKSPACE:
+            found[buffer] = "workspace"
+        elif buffer in across:
+            found[buffer] = "saved"
+        elif any(v.node.meta.clone for v in buffer.values):
+            found[buffer] = "recomputed"
+        else:
+            found[buffer] = phase[buffer.values[0].node].value
+    return found
 
 
 def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tuple[Saved, ...]:

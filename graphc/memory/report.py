@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from graphc.ir.graph import Graph, Value
-from graphc.ir.phases import phases
 from graphc.memory import ledger
 from graphc.memory.bounds import order_lower_bound
 from graphc.memory.sizes import megabytes
@@ -133,20 +132,7 @@ class MemoryReport:
 
     @cached_property
     def _class(self) -> dict[Buffer, str]:
-        program = self._program
-        phase = phases(program.graph)
-        kept = {program.buffers[v] for v, _ in ledger.kept(program)}
-        classes = {}
-        for buffer in program.arena_buffers:
-            if buffer.memory is Memory.WORKSPACE:
-                classes[buffer] = "workspace"
-            elif buffer in kept:
-                classes[buffer] = "saved"
-            elif any(v.node.meta.clone for v in buffer.values):
-                classes[buffer] = "recomputed"
-            else:
-                classes[buffer] = phase[buffer.values[0].node].value
-        return classes
+        return ledger.classes(self._program)
 
     @cached_property
     def at_peak(self) -> dict[str, int]:

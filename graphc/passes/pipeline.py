@@ -107,10 +107,11 @@ def everywhere(change: Pass, graph: Graph) -> Graph:
         with standing_in_for(node):
             return apply(node.op.with_bodies(changed), *inputs)
 
-    changed = change(graph)
+    changed = change(graph).made_from(graph)
     if not any(node.op.bodies for node in changed.nodes):
         return changed
-    return changed.map(inside)
+    inner = changed.map(inside)
+    return changed if inner is changed else inner.made_from(graph)
 
 
 def _schedule(current: Callable[[], Graph]) -> Iterator[tuple[str, Pass, bool]]:

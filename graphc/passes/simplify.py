@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.errors import GraphcError
-from graphc.ir.graph import Graph, Node, Op, Value, next_serial, standing_in_for, toposort
+from graphc.ir.graph import Graph, Node, Op, Value, next_serial, standing_in_for
+from graphc.ir.toposort import toposort
 from graphc.ops.laws import laws_of
 
 #: Sweeps over what laws made for one node. Real chains of laws take a few.

@@ -200,7 +200,8 @@ def cloned(graph: Graph, turn: Turn, again: frozenset[Node]) -> Graph:
             clones.update(zip(old.outputs, clone.outputs, strict=True))
         rebuilt = node.with_inputs(tuple(map(current, node.inputs)))
         new.update(zip(node.outputs, rebuilt.outputs, strict=True))
-    return graph.replace([ahead[v] if v.node in early else new[v] for v in graph.outputs])
+    outputs = [ahead[v] if v.node in early else new[v] for v in graph.outputs]
+    return graph.replace(outputs).made_from(graph)
 
 
 def _ahead(graph: Graph, turn: Turn, early: AbstractSet[Node]) -> dict[Value, Value]:

@@ -11,8 +11,9 @@ from graphc.autodiff import reverse
 from graphc.dtypes import DType
 from graphc.errors import ShapeError, TraceError
 from graphc.functions.promotion import as_tensor, as_value
-from graphc.ir.graph import Value, apply, new_input, next_serial, toposort
+from graphc.ir.graph import Value, apply, new_input, next_serial
 from graphc.ir.site import located
+from graphc.ir.toposort import toposort
 from graphc.tensor import Tensor
 from graphc.transforms.control import scan
 from graphc.transforms.custom import CustomVjp

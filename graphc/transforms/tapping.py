@@ -12,8 +12,9 @@ import numpy as np
 from graphc import ops
 from graphc.errors import DTypeError, TraceError
 from graphc.functions.promotion import as_value
-from graphc.ir.graph import Input, Node, Value, toposort
+from graphc.ir.graph import Input, Node, Value
 from graphc.ir.site import located
+from graphc.ir.toposort import toposort
 from graphc.ops import taps
 from graphc.tensor import Tensor
 

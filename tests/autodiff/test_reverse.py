@@ -11,7 +11,8 @@ import pytest
 import graphc as gx
 from graphc import ops
 from graphc.autodiff import forward, reverse
-from graphc.ir.graph import Op, apply, toposort
+from graphc.ir.graph import Op, apply
+from graphc.ir.toposort import toposort
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_every_workload(name: str, to: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["numpy", "torch"])
-@pytest.mark.parametrize("name", [name for name in WORKLOADS if name != "gpt2"])
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_every_workload_at_its_size(name: str, to: str) -> None:
     workload, arrays = WORKLOADS[name], WORKLOADS[name].arrays()
     traced, state = trace_step(workload, arrays)

@@ -12,8 +12,9 @@ import numpy as np
 from graphc.autodiff.reverse import grad
 from graphc.dtypes import TensorType
 from graphc.errors import GraphcError
-from graphc.ir.graph import Input, toposort
+from graphc.ir.graph import Input
 from graphc.ir.spec import Native
+from graphc.ir.toposort import toposort
 from graphc.ops.samples import Sample
 from tests.fuzz.draft import ELEMENTS, Draft, Known
 from tests.fuzz.samples import samples

@@ -161,7 +161,7 @@ def test_pebbles_play_to_the_end(page: Any, report: tuple[Path, Any]) -> None:
     page.keyboard.press("End")
     assert f"kernel {last} of {last}" in page.locator("section > p").last.inner_text()
     page.locator("button", has_text="play").click()
-    page.wait_for_function(f"document.querySelector('input[type=range]').value == {last}")
+    playwright.expect(slider).to_have_value(str(last), timeout=20_000)
 
 
 @pytest.mark.parametrize("width", [1280, 800])

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc import ops
 from graphc.dtypes import DType, bool_, float32, tensor_type
-from graphc.ir.graph import Graph, Input, Value, new_input, standing_in_for, toposort
+from graphc.ir.graph import Graph, Input, Value, new_input, standing_in_for
+from graphc.ir.toposort import toposort
 from graphc.reference import evaluate
 
 FLOATS = (
