@@ -21,8 +21,8 @@ class KernelTime:
     """One kernel's time in nanoseconds, over the runs: the least and the median.
 
     `limit` is the least time that the machine's measured limits allow: that of its floating-point
-    operations or of its bytes, if each moves through memory once. Data that comes from a cache can
-    be faster. `predicted` is what the cost model (`schedule/cost.py`) says.
+    operations, or of its bytes from the caches or the memory whence they come in a step that
+    follows others. `predicted` is what the cost model (`schedule/cost.py`) says.
     """
 
     kernel: KernelInfo
@@ -213,22 +213,23 @@ def summarize(
     kernels: Sequence[KernelInfo],
     times: Sequence[Sequence[int]],
     limits: Limits,
+    bounds: Sequence[float],
     predicted: Sequence[float],
     live: Sequence[Mapping[str, int]],
 ) -> Profile:
-    """A profile from the kernels' times in each run, what the cost model says of each, and the
-    memory's timeline.
+    """A profile from the kernels' times in each run, the least that the limits allow for each, what
+    the cost model says of it, and the memory's timeline.
     """
     rows = [
         KernelTime(
             kernel,
             min(of_kernel),
             int(statistics.median(of_kernel)),
-            max(kernel.flops / limits.gflops, kernel.bytes / limits.gbytes_per_s),
+            bound,
             nanoseconds,
         )
-        for kernel, of_kernel, nanoseconds in zip(
-            kernels, zip(*times, strict=True), predicted, strict=True
+        for kernel, of_kernel, bound, nanoseconds in zip(
+            kernels, zip(*times, strict=True), bounds, predicted, strict=True
         )
     ]
     return Profile(tuple(rows), len(times), limits, live)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,12 @@ class Limits:
     threads: int
     gflops: float
     gbytes_per_s: float
+
+    @classmethod
+    def best(cls, found: Sequence[Limits]) -> Limits:
+        """The most of some measurements with the same threads."""
+        most = max(one.gflops for one in found), max(one.gbytes_per_s for one in found)
+        return cls(found[0].threads, *most)
 
 
 def limits(threads: int, target: str = "native") -> Limits:

@@ -56,6 +56,6 @@ def profile(
     limits = found.limits
     console.print(
         f"limits of {limits.threads} threads: {limits.gflops:.0f} GFLOP/s,"
-        f" {limits.gbytes_per_s:.1f} GB/s from memory; more than 100% came from a cache;"
+        f" {limits.gbytes_per_s:.1f} GB/s from memory, more from caches;"
         f" half of the kernels are within {found.error:.0%} of the model"
     )

@@ -92,14 +92,18 @@ class Machine:
     OF_ONE = 0.65
     OF_ALL = 0.85
 
+    def fetching(self, sources: Sources, workers: int) -> float:
+        """Cycles in which so many cores get what comes from their caches."""
+        second, last, _ = sources
+        return (second / self.SECOND + last / self.LAST) / workers
+
     def time(self, work: Work, workers: int, sources: Sources) -> float:
         """Nanoseconds of a kernel; what it fetches from caches hides behind what it computes."""
-        second, last, far = sources
-        fetching = (second / self.SECOND + last / self.LAST) / workers
         waiting = self.CALL + (self.MEETING * (1 + work.meetings) if self.threads > 1 else 0.0)
         share = self.OF_ONE if workers < self.threads else self.OF_ALL
-        cycles = waiting + max(work.busiest(workers) / self.REACHED, fetching)
-        return cycles / self.clock + far / (share * self.memory)
+        computing = work.busiest(workers) / self.REACHED
+        cycles = waiting + max(computing, self.fetching(sources, workers))
+        return cycles / self.clock + sources[2] / (share * self.memory)
 
 
 def typical(threads: int) -> Machine:

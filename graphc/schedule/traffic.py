@@ -27,6 +27,20 @@ def predicted(program: Program, machine: Machine) -> list[float]:
     ]
 
 
+def bounds(program: Program, machine: Machine, gflops: float) -> list[float]:
+    """Nanoseconds below which no kernel of a program comes, if all threads reach so many operations
+    a nanosecond: those of its operations, of its bytes from caches, or of those from memory.
+    """
+    return [
+        max(
+            kernel.flops / gflops,
+            machine.fetching(sources, machine.threads) / machine.clock,
+            sources[2] / machine.memory,
+        )
+        for kernel, sources in zip(program.kernels, sources_of(program, machine), strict=True)
+    ]
+
+
 def sources_of(program: Program, machine: Machine) -> list[Sources]:
     """Whence what each kernel touches comes in a step that follows others."""
     start, size = _addresses(program)

@@ -32,9 +32,26 @@ function kernelName(k) {
   return data("functions")[data("kernels")[k].function].name;
 }
 
-/* The lines [file, line] in words. */
+/* A line [file, line] in words, and several of them: "model.py:12, 14, nn.py:3". */
 function lineText([file, line]) {
   return data("files")[file].name + ":" + line;
+}
+
+function linesText(places) {
+  return places.map((p, i) => (i && places[i - 1][0] === p[0] ? String(p[1]) : lineText(p))).join(", ");
+}
+
+/* What a buffer of each class holds. */
+const CLASS_NAMES = {
+  saved: "kept for the backward pass", recomputed: "computed again", forward: "passed on in the forward pass",
+  backward: "gradients", update: "update", workspace: "workspace",
+};
+
+/* Places for marks on an axis from 0 to `most`: multiples of 1, 2 or 5 times a power of ten. */
+function ticks(most, wanted) {
+  const power = 10 ** Math.floor(Math.log10(most / wanted));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => most / s <= wanted) ?? 10 * power;
+  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, k) => k * step);
 }
 
 /* A stage with its nodes: those of the stage before where it changed nothing. */
@@ -54,9 +71,9 @@ function count(n) {
 function scaled(n, unit) {
   const steps = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
   for (const [size, letter] of steps) {
-    if (Math.abs(n) >= size) return (n / size).toPrecision(3) + " " + letter + unit;
+    if (Math.abs(n) >= size) return (n / size).toPrecision(3) + "\u00a0" + letter + unit;
   }
-  return count(n) + (unit ? " " + unit : "");
+  return count(n) + (unit ? "\u00a0" + unit : "");
 }
 
 function bytes(n) {

@@ -1,10 +1,12 @@
 /* The kernels: a table, and for one of them its formulas, the user's lines and the C. */
-const kernelsState = { kernel: 0, line: null };
+const kernelsState = { kernel: null, line: null };
 
 function kernelsView() {
   const kernels = data("kernels");
   const state = kernelsState;
   const timed = Boolean(data("summary").runs);
+  const weight = (kernel) => (timed ? kernel.time.least : kernel.flops);
+  state.kernel ??= kernels.reduce((most, kernel, k) => (weight(kernel) > weight(kernels[most]) ? k : most), 0);
   const rows = kernels.map((kernel, k) => ({ k, ...kernel }));
   const columns = [
     { title: "#", value: (r) => r.k, number: true },
@@ -22,7 +24,7 @@ function kernelsView() {
       { title: "of limit", value: (r) => r.time.of_limit, text: (r) => percent(r.time.of_limit), number: true },
     );
   }
-  columns.push({ title: "lines", value: (r) => r.lines.map(lineText).join(), text: (r) => r.lines.slice(0, 3).map(lineText).join(", ") + (r.lines.length > 3 ? ", …" : ""), wide: true });
+  columns.push({ title: "lines", value: (r) => r.lines.map(lineText).join(), text: (r) => linesText(r.lines.slice(0, 4)) + (r.lines.length > 4 ? ", …" : ""), wide: true });
   const list = table(columns, rows, { pick: (row) => choose(row.k) });
   const filter = el("div", { className: "crumbs", hidden: true });
   const details = el("div");
@@ -86,20 +88,28 @@ function kernelFacts(k) {
   for (const op of kernel.operators) counts.set(op, (counts.get(op) || 0) + 1);
   const fused = [...counts].map(([op, n]) => (n > 1 ? `${n} ${op}` : op)).join(", ");
   const { time } = kernel;
-  const names = (values) => values.map(([name, type]) => `${name}: ${type}`).join(",  ");
+  const names = (values) => el("span", { className: "mono" }, listed(values.map(([name, type]) => {
+    const buffer = bufferAt(k, name);
+    return el("span", {}, buffer < 0 ? name : link(name, () => go("memory", buffer)), `: ${type}`);
+  })));
   return [
     el("h2", {}, `${k}  ${kernelName(k)}`),
     ...kernel.formulas.map((line) => el("div", { className: "formula" }, line)),
     facts([
       ["fused", fused],
-      ["reads", el("span", { className: "mono" }, names(kernel.reads))],
-      ["writes", el("span", { className: "mono" }, names(kernel.writes))],
+      ["reads", kernel.reads.length ? names(kernel.reads) : null],
+      ["writes", names(kernel.writes)],
       ["work", `${scaled(kernel.flops, "FLOP")}, ${bytes(kernel.bytes)} at least, ${(kernel.flops / Math.max(1, kernel.bytes)).toFixed(2)} FLOP a byte`],
       ["workspace", kernel.workspace ? bytes(kernel.workspace) : null],
       ["threads", String(kernel.threads)],
       ["time", time ? `${seconds(time.least / 1e9)} (median ${seconds(time.median / 1e9)}, predicted ${seconds(time.predicted / 1e9)}): ${time.gflops.toFixed(1)} GFLOP/s, ${time.gbytes.toFixed(1)} GB/s, ${percent(time.of_limit)} of the limit` : null],
     ]),
   ];
+}
+
+/* The buffer of the arena that holds a value while a kernel runs; -1 for arguments and results. */
+function bufferAt(k, name) {
+  return data("memory").buffers.findIndex((b) => b.first <= k && k < b.last && b.name.split(", ").includes(name));
 }
 
 /* The user's files; lines that became kernels are buttons. */

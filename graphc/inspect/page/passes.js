@@ -14,12 +14,16 @@ function passesView() {
     type: "range", min: 0, max: last, value: state.stage, id: "stage",
     "aria-label": "stage", oninput: () => choose(Number(slider.value)),
   });
-  const buttons = graph.stages.map((s, k) =>
-    el("button", { type: "button", title: s.name, onclick: () => choose(k) }, s.name));
+  const buttons = graph.stages.map((s, k) => {
+    const fewer = k ? data("summary").nodes[k] - data("summary").nodes[k - 1] : 0;
+    const change = k === 0 ? count(data("summary").nodes[0]) : fewer ? (fewer > 0 ? "+" : "−") + count(Math.abs(fewer)) : "";
+    return el("button", { type: "button", title: s.name, onclick: () => choose(k) },
+      s.name, el("small", {}, change || (changed(s) ? "±0" : "–")));
+  });
   const crumbs = el("nav", { className: "crumbs", "aria-label": "opened groups" });
   const side = el("aside", { className: "panel" });
   const search = el("input", { type: "search", placeholder: "find a value or an operator", oninput: find });
-  const found = el("div", { className: "crumbs" });
+  const found = el("div", { className: "crumbs", hidden: true });
   const view = picture({
     height: 560, label: "the graph in boxes; arrows move, Enter opens, Escape goes back",
     draw, at, hover, key,
@@ -256,8 +260,8 @@ function passesView() {
       ? `${count(before)} nodes → ${count(stage.nodes.length)}, in ${seconds(stage.seconds)}`
       : `${count(stage.nodes.length)} nodes, as the program says`));
     const kinds = [
-      ["merged", "merged with an equal node"], ["rewritten", "put otherwise"],
-      ["dropped", "dropped: nothing reads them now"], ["made", "made on the way"],
+      ["merged", "merged with an equal node"], ["rewritten", "written another way"],
+      ["dropped", "dropped: nothing reads them now"], ["made", "added"],
     ];
     let any = false;
     for (const [kind, text] of kinds) {
@@ -266,7 +270,7 @@ function passesView() {
       any = true;
       const list = el("div", { className: "list" });
       const box = el("details", {}, el("summary", {}, el("b", {}, count(entries.length)), " " + text), list);
-      box.addEventListener("toggle", () => { if (box.open && !list.firstChild) fill(list, entries); });
+      box.addEventListener("toggle", () => { if (box.open && !list.firstChild) fill(list, kind, entries); });
       side.append(box);
     }
     if (state.stage && !any) side.append(el("p", { className: "soft" }, "This pass found nothing to change."));
@@ -275,16 +279,35 @@ function passesView() {
     else side.append(nodeFacts(state.node));
   }
 
-  function fill(list, entries) {
-    for (const entry of entries.slice(0, 400)) {
-      const pair = Array.isArray(entry);
-      const [old, now] = pair ? entry : [entry, null];
-      const line = el("div", {}, link(names[old], () => show(old)), ` ${graph.nodes.op[old]} `);
-      if (pair) line.append("→ ", nodeLink(now), ` ${graph.nodes.op[now]} `);
-      line.append(el("span", { className: "soft" }, graph.nodes.origin[old]));
+  /* Entries with those first that save or cost most; merged ones under the node that serves them. */
+  function fill(list, kind, entries) {
+    const flops = (n) => graph.nodes.flops[n];
+    const groups = new Map();
+    entries.forEach((entry, i) => {
+      const [old, now] = Array.isArray(entry) ? entry : [entry, null];
+      const key = kind === "merged" ? now : -1 - i;
+      if (!groups.has(key)) groups.set(key, { now, olds: [] });
+      groups.get(key).olds.push(old);
+    });
+    const weight = ({ olds }) => olds.reduce((sum, n) => sum + flops(n), 0);
+    const sorted = [...groups.values()].sort((a, b) => weight(b) - weight(a) || b.olds.length - a.olds.length);
+    for (const { now, olds } of sorted.slice(0, 400)) {
+      const [old] = olds;
+      const line = el("div");
+      if (kind === "merged") {
+        line.append(listed(olds.slice(0, 4).map(nodeLink)), olds.length > 4 ? ` and ${count(olds.length - 4)} more` : "", " → ", nodeLink(now), ` ${graph.nodes.op[now]} `);
+      } else {
+        line.append(nodeLink(old), ` ${graph.nodes.op[old]} `);
+        if (now !== null) line.append("→ ", nodeLink(now), ` ${graph.nodes.op[now]} `);
+      }
+      const lines = [...new Set([...olds, ...(now === null ? [] : [now])].flatMap((n) => graph.nodes.lines[n].map(String)))];
+      const places = lines.map((text) => text.split(",").map(Number)).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+      const saved = weight({ olds });
+      line.append(el("span", { className: "soft" }, linesText(places.slice(0, 4)) + (places.length > 4 ? ", …" : ""),
+        kind === "merged" && saved ? `, ${scaled(saved, "FLOP")} saved` : ""));
       list.append(line);
     }
-    if (entries.length > 400) list.append(el("div", { className: "soft" }, `and ${count(entries.length - 400)} more`));
+    if (sorted.length > 400) list.append(el("div", { className: "soft" }, `and ${count(sorted.length - 400)} more`));
   }
 
   function nodeFacts(node) {
@@ -307,18 +330,24 @@ function passesView() {
   function find() {
     const text = search.value.trim().toLowerCase();
     found.replaceChildren();
+    found.hidden = !text;
     if (!text) return;
     const hits = stage.nodes.filter((n) => names[n].toLowerCase().includes(text) || graph.nodes.op[n] === text);
     found.append(el("span", { className: "soft" }, `${count(hits.length)} found `), ...hits.slice(0, 14).map(nodeLink));
   }
 
+  const stages = el("div", { className: "timeline" }, slider, el("div", { className: "stages" }, ...buttons));
+  stages.style.setProperty("--many", String(buttons.length));
   choose(state.stage);
   return el("section", {},
-    el("div", { className: "controls" }, el("label", { htmlFor: "stage" }, "Stage"), slider, search), found,
-    el("div", { className: "stages" }, ...buttons),
-    crumbs,
+    stages,
+    el("div", { className: "controls" }, crumbs, search), found,
     el("div", { className: "split" }, el("div", {}, view.canvas,
       legend([...PHASES.map((p) => [p, p]), ["new", "new in this stage"]])), side));
+}
+
+function changed(stage) {
+  return Object.values(stage.changes).some((entries) => entries.length);
 }
 
 function marksOf(changes) {

@@ -4,7 +4,8 @@ const pebblesState = { step: 0 };
 
 function pebblesView() {
   const kernels = data("kernels");
-  const { buffers, figures } = data("memory");
+  const { buffers, classes, figures } = data("memory");
+  const present = new Set(buffers.map((b) => b.class));
   const live = liveBytes();
   const state = pebblesState;
   const last = Math.max(0, kernels.length - 1);
@@ -20,7 +21,7 @@ function pebblesView() {
   const view = picture({
     height: 400, label: "pebbles on the kernels whose results are held; left and right step",
     draw, at, key, click: (b) => go("memory", b),
-    hover: (b, event) => { if (b !== null) showTip(event.clientX, event.clientY, el("b", {}, buffers[b].name), el("div", {}, `${bytes(buffers[b].bytes)}, held from kernel ${buffers[b].first} to ${buffers[b].last - 1}`), el("div", { className: "soft" }, buffers[b].why ? `for the derivative of ${buffers[b].why}` : buffers[b].class)); },
+    hover: (b, event) => { if (b !== null) showTip(event.clientX, event.clientY, el("b", {}, buffers[b].name), el("div", {}, `${bytes(buffers[b].bytes)}, held from kernel ${buffers[b].first} to ${buffers[b].last - 1}`), el("div", { className: "soft" }, buffers[b].why ? `for the derivative of ${buffers[b].why}` : CLASS_NAMES[buffers[b].class])); },
   });
   let placed = [];
 
@@ -60,6 +61,7 @@ function pebblesView() {
     context.fillStyle = color("soft");
     for (const phase of PHASES) context.fillText(phase, 12, rows[phase] + 4);
     const dot = Math.max(1.2, Math.min(5, unit / 3));
+    const widest = Math.max(1.5, Math.min(15, unit * 0.8));
     kernels.forEach((kernel, k) => {
       context.globalAlpha = k <= state.step ? 1 : 0.25;
       context.fillStyle = color(kernel.phase);
@@ -74,7 +76,7 @@ function pebblesView() {
       if (b.first > state.step || state.step >= b.last || b.class === "workspace" || !b.writers.length) return;
       const made = b.writers[0];
       const y0 = rows[kernels[made].phase];
-      const radius = 2.5 + 15 * Math.sqrt(b.room / largest);
+      const radius = Math.min(2.5, widest) + widest * Math.sqrt(b.room / largest);
       const slot = `${Math.round(x(made))}:${y0}`;
       const y = y0 - (heights.get(slot) ?? 8) - radius;
       heights.set(slot, y0 - y + radius + 1);
@@ -136,5 +138,5 @@ function pebblesView() {
   return el("section", {},
     el("p", { className: "soft" }, "Forward kernels run from left to right and leave their results; a result that a derivative needs stays until the backward pass, which runs below from right to left, has read it."),
     el("div", { className: "controls" }, play, slider), view.canvas, words,
-    legend([["saved", "kept for the backward pass"], ["forward", "passed on in the forward pass"], ["backward", "gradients"], ["update", "update"]]));
+    legend(classes.filter((c) => present.has(c) && c !== "workspace").map((c) => [c, CLASS_NAMES[c]])));
 }

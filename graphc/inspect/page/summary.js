@@ -64,29 +64,55 @@ function summaryView() {
       "Kept: bytes kept over the minimum cut between forward and backward", "no choice keeps less")));
   if (s.runs) box.append(slowest(kernels, time));
   const lines = el("details", {}, el("summary", {}, "Work by line: what a line costs forward, and what its derivatives cost"));
-  lines.addEventListener("toggle", () => { if (lines.open && lines.children.length === 1) lines.append(workByLine()); });
+  lines.addEventListener("toggle", () => { if (lines.open && lines.children.length === 1) lines.append(workByLine(time)); });
+  lines.open = s.nodes.at(-1) <= 6000;
   box.append(el("h2", {}, "Lines"), lines);
   return box;
 }
 
 /* Floating-point work of the compiled graph by the user's lines; a derivative counts at the line of
- * the operator of which it is one. */
-function workByLine() {
+ * the operator of which it is one. A kernel's time is shared out by the work of its nodes. */
+function workByLine(time) {
   const { nodes } = data("graph");
   const rows = new Map();
+  const rowsOf = (node) => nodes.lines[node].map((place) => {
+    const key = place.join(":");
+    if (!rows.has(key)) rows.set(key, { place, forward: 0, backward: 0, update: 0, time: 0, operators: {} });
+    return rows.get(key);
+  });
   for (const node of stageAt(data("graph").stages.length - 1).nodes) {
-    for (const place of nodes.lines[node]) {
-      const key = place.join(":");
-      if (!rows.has(key)) rows.set(key, { place, forward: 0, backward: 0, update: 0 });
-      rows.get(key)[nodes.phase[node]] += nodes.flops[node];
+    const { phase: { [node]: phase }, flops: { [node]: flops }, op: { [node]: op } } = nodes;
+    for (const row of rowsOf(node)) {
+      row[phase] += flops;
+      const done = ((row.operators[phase] ??= new Map()).get(op)) ?? { op, many: 0, flops: 0 };
+      row.operators[phase].set(op, { op, many: done.many + 1, flops: done.flops + flops });
+    }
+  }
+  if (time) {
+    for (const kernel of data("kernels")) {
+      const work = (node) => 1 + nodes.flops[node];
+      const all = kernel.nodes.reduce((sum, node) => sum + work(node), 0);
+      for (const node of kernel.nodes) {
+        for (const row of rowsOf(node)) row.time += ((kernel.time.least / 1e9) * work(node)) / all;
+      }
     }
   }
   const phase = (name) => ({ title: name, number: true, value: (r) => r[name], text: (r) => (r[name] ? scaled(r[name], "") : "") });
-  const ratio = (r) => (r.forward ? r.backward / r.forward : 0);
+  const most = (row, name) => {
+    const found = [...(row.operators[name] ?? new Map()).values()].filter((o) => o.flops);
+    return found.sort((a, b) => b.flops - a.flops).slice(0, 2).map((o) => (o.many > 1 ? `${count(o.many)} ${o.op}` : o.op)).join(", ");
+  };
+  const timed = { title: "time", number: true, value: (r) => r.time, text: (r) => `${seconds(r.time)}, ${percent(r.time / time)}` };
+  // Of lines that do next to nothing forward, a ratio says nothing.
+  const least = data("summary").flops.forward / 1e4;
+  const ratio = (r) => (r.forward > least ? r.backward / r.forward : 0);
   return table([
     { title: "line", value: (r) => lineText(r.place), wide: true },
+    ...(time ? [timed] : []),
     ...PHASES.map(phase),
-    { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward ? ratio(r).toFixed(2) : "") },
+    { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward > least ? ratio(r).toFixed(2) : "") },
+    { title: "forward mostly", value: (r) => most(r, "forward") },
+    { title: "backward mostly", value: (r) => most(r, "backward") },
   ], [...rows.values()], { order: 1, descending: true, pick: (r) => go("kernels", "line", ...r.place) }).element;
 }
 
@@ -94,19 +120,25 @@ function certificate(figures, have, least, what, proof) {
   if (!(least in figures)) return null;
   const ratio = figures[least] ? figures[have] / figures[least] : 1;
   const proved = ratio <= 1.0000001;
-  return el("p", {}, el("b", { className: proved ? "good" : "warn" }, ratio.toFixed(3)), ` ${what}`,
+  return el("p", {}, el("b", { className: proved ? "good" : "warn" }, ratio.toFixed(proved || ratio > 1.001 ? 3 : 5)), ` ${what}`,
     el("span", { className: "soft" }, proved ? ` (${proof})` : ` (${bytes(figures[have] - figures[least])} above the bound)`));
 }
 
 function slowest(kernels, time) {
   const box = el("div", {}, el("h2", {}, "Where the time goes"));
-  const rows = kernels.map((k, i) => [i, k.time.least]).sort((a, b) => b[1] - a[1]).slice(0, 8);
-  const bars = el("div", { className: "bars" });
-  for (const [k, nanoseconds] of rows) {
+  const functions = new Map();
+  kernels.forEach((kernel, k) => {
+    const all = functions.get(kernel.function) ?? { first: k, calls: 0, nanoseconds: 0 };
+    functions.set(kernel.function, { ...all, calls: all.calls + 1, nanoseconds: all.nanoseconds + kernel.time.least });
+  });
+  const rows = [...functions.values()].sort((a, b) => b.nanoseconds - a.nanoseconds).slice(0, 10);
+  const bars = el("div", { className: "bars four" });
+  for (const { first, calls, nanoseconds } of rows) {
     const bar = el("div", { className: "bar" });
-    bar.style.width = (100 * nanoseconds) / rows[0][1] + "%";
-    bar.style.background = `var(--${kernels[k].phase})`;
-    bars.append(link(kernelName(k), () => go("kernels", k)), bar,
+    bar.style.width = (100 * nanoseconds) / rows[0].nanoseconds + "%";
+    bar.style.background = `var(--${kernels[first].phase})`;
+    bars.append(link(kernelName(first), () => go("kernels", first)),
+      el("span", { className: "soft" }, calls > 1 ? `× ${calls}` : ""), bar,
       el("span", { className: "soft" }, `${seconds(nanoseconds / 1e9)}, ${percent(nanoseconds / 1e9 / time)}`));
   }
   box.append(bars);
