@@ -73,19 +73,22 @@ def _reasons(program: Program) -> dict[Value, dict[str, None]]:
 
 def mates(program: Program) -> list[int]:
     """For every kernel the forward kernel beside which it is drawn: itself, or for a derivative the
-    last one that computes an operator of which it is one; the neighbour's where there is none.
+    last one that computes an operator of which it is one, else the last one whose result it reads;
+    the neighbour's where there is none.
     """
     phase = kernel_phases(program)
     step_of: dict[Meta, int] = {}
     for step, kernel in enumerate(program.kernels):
         if phase[step] is Phase.FORWARD:
-            step_of.update((n.meta, step) for n in kernel.nodes)
+            step_of.update((m, step) for n in kernel.nodes for m in n.meta.family())
     found: list[int] = []
     for step, kernel in enumerate(program.kernels):
         if phase[step] is Phase.FORWARD:
             found.append(step)
             continue
         rules = [n.meta.rule.meta for n in kernel.nodes if n.meta.rule is not None]
+        read = [v.node.meta for v in kernel.reads]
         steps = [step_of[m] for m in rules if m in step_of]
+        steps = steps or [step_of[m] for m in read if m in step_of]
         found.append(max(steps, default=found[-1] if found else step))
     return found

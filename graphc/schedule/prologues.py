@@ -47,7 +47,7 @@ def prologues(graph: Graph) -> Graph:
             if k is not None:
                 inputs[k] = own.get(node.inputs[k], inputs[k])
             new.update(zip(node.outputs, node.with_inputs(tuple(inputs)).outputs, strict=True))
-    return graph.replace([new.get(v, v) for v in graph.outputs]) if new else graph
+    return graph.replace([new.get(v, v) for v in graph.outputs]).made_from(graph) if new else graph
 
 
 def _finishes(node: Node) -> bool:

@@ -78,11 +78,22 @@ def test_the_slider_goes_through_the_stages(page: Any, report: tuple[Path, Any])
     merged = merge["changes"]["merged"]
     page.locator("aside details").first.locator("summary").click()
     page.locator("aside details .list > div").first.wait_for()
-    assert page.locator("aside details .list > div").count() == len(merged)
-    old, now = merged[0]
-    names = report[1]["graph"]["nodes"]["name"]
+    # Those that one node serves stand together, the most work first.
+    served: dict[int, list[int]] = {}
+    for old, now in merged:
+        served.setdefault(now, []).append(old)
+    assert page.locator("aside details .list > div").count() == len(served)
+    nodes = report[1]["graph"]["nodes"]
+    work = {now: sum(nodes["flops"][n] for n in olds) for now, olds in served.items()}
     line = page.locator("aside details .list > div").first.inner_text()
-    assert names[old] in line and names[now] in line
+    first = [now for now, n in work.items() if n == max(work.values())]
+    assert any(
+        nodes["name"][now] in line and nodes["name"][served[now][0]] in line for now in first
+    )
+    changes = page.locator(".stages button small").all_inner_texts()
+    counts = report[1]["summary"]["nodes"]
+    before = stages.index(merge) - 1
+    assert changes[before + 1] == f"−{counts[before] - counts[before + 1]}"
 
 
 def test_groups_open_by_keyboard(page: Any, report: tuple[Path, Any]) -> None:
@@ -93,9 +104,9 @@ def test_groups_open_by_keyboard(page: Any, report: tuple[Path, Any]) -> None:
     for _ in range(labels.index("forward")):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    assert "forward" in page.locator(".crumbs").last.inner_text()
+    assert "forward" in page.locator("nav.crumbs").inner_text()
     page.keyboard.press("Escape")
-    assert "forward" not in page.locator(".crumbs").last.inner_text()
+    assert "forward" not in page.locator("nav.crumbs").inner_text()
 
 
 def test_lines_and_kernels_lead_to_one_another(page: Any, report: tuple[Path, Any]) -> None:
@@ -145,7 +156,6 @@ def test_hovering_the_arena_tells_what_lies_there(page: Any, report: tuple[Path,
 
 
 def test_work_is_told_by_line(page: Any, report: tuple[Path, Any]) -> None:
-    page.locator("summary", has_text="Work by line").click()
     page.locator("tbody tr").first.wait_for()
     lines = page.locator("tbody tr td:first-child").all_inner_texts()
     assert any(text.startswith("subjects.py:") for text in lines)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
-from graphc.build.machine import Limits
+import graphc as gx
+from graphc.build.machine import Limits, model
 from graphc.inspect.page import inert, page
+from graphc.ir.names import value_names
+from graphc.passes.pipeline import optimize
 from graphc.profile import summarize
+from graphc.schedule.traffic import bounds, predicted
 from tests.inspect.subjects import HOSTILE, traced
 
 
@@ -102,6 +108,62 @@ def test_the_ledger_calls_values_as_the_picture_of_the_arena_does(record: Any) -
     assert ledger and len(set(ledger)) == len(ledger) and set(ledger) <= shown
     names = {name for row in record["graph"]["nodes"]["name"] for name in row.split(", ")}
     assert set(ledger) <= names
+
+
+def test_a_value_has_one_name_in_every_view(lowered: Any, record: Any) -> None:
+    """Printed at every stage, in kernels' formulas, the arena, the ledger and what is derived."""
+    graphs = [stage.graph for stage in lowered.stages]
+    called: dict[Any, str] = {}
+    for graph in graphs:
+        names = value_names(graph)
+        assert len(set(names.values())) == len(names)
+        for value, name in names.items():
+            origin = value.node.meta, value.index
+            assert called.setdefault(origin, name) == name
+            assert f"{name}: {value.type}" in str(graph)
+    shown = {name for row in record["graph"]["nodes"]["name"] for name in row.split(", ")}
+    last = set(value_names(graphs[-1]).values())
+    memory = record["memory"]
+    arrays = {name for k in record["kernels"] for name, _ in [*k["reads"], *k["writes"]]}
+    held = {n for b in memory["buffers"] for n in b["name"].split(", ")} - {"workspace"}
+    assert arrays <= last and held <= last <= shown
+    assert {row["name"] for row in memory["ledger"]} <= last
+    text = graphs[-1].to_python()
+    generated = {name for name in last if name.startswith("v") and f"    {name} = " in text}
+    assert len(generated) > 50
+    # A law that finds another way to compute a value leaves it its name.
+    written, end = value_names(graphs[0]), value_names(graphs[-1])
+    assert {n for v, n in written.items() if v.node.op.name == "divide"} & {
+        n for v, n in end.items() if v.node.op.name == "multiply"
+    }
+
+
+def test_lines_of_merged_nodes_lead_to_the_kernel_that_serves_them() -> None:
+    x = gx.input("x", (4, 4))
+    first = gx.sum(gx.tanh(x @ x))
+    second = gx.mean(gx.tanh(x @ x))
+    graph = gx.Graph.from_outputs([first, second])
+    kernels = gx.trace(both, np.ones((4, 4), np.float32)).lower(threads=1).kernels
+    (product,) = [k for k in kernels if any(n.op.name == "matmul" for n in k.nodes)]
+    line = both.__code__.co_firstlineno
+    assert {f"test_record.py:{line + k}" for k in (1, 2)} <= set(product.sources)
+    (node,) = {n for n in optimize(graph)[-1].graph.nodes if n.op.name == "tanh"}
+    assert len(node.meta.sites()) == 2 and len(node.meta.family()) == 2
+
+
+def both(x: Any) -> Any:
+    first = gx.sum(gx.tanh(x @ x))
+    second = gx.mean(gx.tanh(x @ x))
+    return first, second
+
+
+def test_no_kernel_is_below_what_the_limits_allow(lowered: Any) -> None:
+    machine = model(Limits(1, 50.0, 10.0), 1)
+    least = bounds(lowered.program, machine, 50.0)
+    assert all(a > 0 for a, k in zip(least, lowered.kernels, strict=True) if k.flops)
+    assert all(a < b for a, b in zip(least, predicted(lowered.program, machine), strict=True))
+    far = bounds(lowered.program, replace(machine, second_cache=0, last_cache=0), 50.0)
+    assert sum(far) > sum(least)
 
 
 def test_the_trace_holds_kernels_and_live_bytes(lowered: Any, tmp_path: Path) -> None:

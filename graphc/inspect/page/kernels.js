@@ -13,14 +13,14 @@ function kernelsView() {
     { title: "kernel", value: (r) => kernelName(r.k), text: (r) => el("code", {}, kernelName(r.k)), wide: true },
     { title: "phase", value: (r) => PHASES.indexOf(r.phase), text: (r) => r.phase },
     { title: "FLOP", value: (r) => r.flops, text: (r) => scaled(r.flops, ""), number: true },
-    { title: "bytes", value: (r) => r.bytes, text: (r) => bytes(r.bytes), number: true },
-    { title: "FLOP/B", value: (r) => r.flops / Math.max(1, r.bytes), text: (r) => (r.flops / Math.max(1, r.bytes)).toFixed(1), number: true },
+    { title: "bytes", value: (r) => r.bytes, text: (r) => bytes(r.bytes), number: true, minor: timed },
+    { title: "FLOP/B", minor: timed, value: (r) => r.flops / Math.max(1, r.bytes), text: (r) => (r.flops / Math.max(1, r.bytes)).toFixed(1), number: true },
   ];
   if (timed) {
     columns.push(
       { title: "time", value: (r) => r.time.least, text: (r) => seconds(r.time.least / 1e9), number: true },
       { title: "GFLOP/s", value: (r) => r.time.gflops, text: (r) => r.time.gflops.toFixed(1), number: true },
-      { title: "GB/s", value: (r) => r.time.gbytes, text: (r) => r.time.gbytes.toFixed(1), number: true },
+      { title: "GB/s", minor: true, value: (r) => r.time.gbytes, text: (r) => r.time.gbytes.toFixed(1), number: true },
       { title: "of limit", value: (r) => r.time.of_limit, text: (r) => percent(r.time.of_limit), number: true },
     );
   }

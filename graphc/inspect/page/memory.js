@@ -175,6 +175,7 @@ function ledgerTable(ledger, drops) {
   const columns = Object.keys(ledger[0]).filter((name) => name in titles).map((name) => ({
     title: titles[name],
     number: numbers.includes(name),
+    minor: ["kind", "producer"].includes(name),
     wide: !numbers.includes(name) && name !== "kind",
     value: (row) => name === "value" ? row.name : (Array.isArray(row[name]) ? row[name].join(", ") : row[name] ?? 0),
     text: (row) => {

@@ -111,8 +111,8 @@ function workByLine(time) {
     ...(time ? [timed] : []),
     ...PHASES.map(phase),
     { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward > least ? ratio(r).toFixed(2) : "") },
-    { title: "forward mostly", value: (r) => most(r, "forward") },
-    { title: "backward mostly", value: (r) => most(r, "backward") },
+    { title: "forward mostly", minor: true, value: (r) => most(r, "forward") },
+    { title: "backward mostly", minor: true, value: (r) => most(r, "backward") },
   ], [...rows.values()], { order: 1, descending: true, pick: (r) => go("kernels", "line", ...r.place) }).element;
 }
 

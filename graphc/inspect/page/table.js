@@ -1,6 +1,11 @@
-/* A table that sorts. A column: { title, value(row), text(row), number, wide }; `value` is what is
- * compared, `text` what is shown: text, an element, or by default the value. */
+/* A table that sorts. A column: { title, value(row), text(row), number, wide, minor }; `value` is what is
+ * compared, `text` what is shown: text, an element, or by default the value; minor
+ * ones are left out on narrow screens. */
 const ROWS_AT_FIRST = 250;
+
+function kindOf({ number, wide, minor }) {
+  return [number ? "number" : wide ? "wide" : "", minor ? "minor" : ""].join(" ").trim();
+}
 
 function table(columns, rows, options = {}) {
   let order = options.order ?? -1;
@@ -12,7 +17,7 @@ function table(columns, rows, options = {}) {
   const more = el("button", { type: "button", onclick: () => { limit = Infinity; draw(); } });
   const heads = columns.map((column, c) => {
     const button = el("button", { type: "button", onclick: () => sort(c) }, column.title);
-    return el("th", { className: column.number ? "number" : "", scope: "col" }, button);
+    return el("th", { className: kindOf(column), scope: "col" }, button);
   });
 
   function sort(c) {
@@ -46,8 +51,7 @@ function table(columns, rows, options = {}) {
 
   function rowElement(row) {
     const cells = columns.map((column) => {
-      const kind = column.number ? "number" : column.wide ? "wide" : "";
-      return el("td", { className: kind }, column.text ? column.text(row) : String(column.value(row)));
+      return el("td", { className: kindOf(column) }, column.text ? column.text(row) : String(column.value(row)));
     });
     if (!options.pick) return el("tr", {}, ...cells);
     const element = el("tr", { className: "pick", tabIndex: 0 }, ...cells);
