@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from graphc.build.machine import Limits
+from graphc.build.machine import Limits, model
 from graphc.kernel_info import KernelInfo
+from graphc.schedule.program import Program
+from graphc.schedule.traffic import bounds, predicted
 from graphc.text import html_table, text_table
 
 
@@ -213,13 +215,14 @@ def summarize(
     kernels: Sequence[KernelInfo],
     times: Sequence[Sequence[int]],
     limits: Limits,
-    bounds: Sequence[float],
-    predicted: Sequence[float],
+    program: Program,
     live: Sequence[Mapping[str, int]],
 ) -> Profile:
-    """A profile from the kernels' times in each run, the least that the limits allow for each, what
-    the cost model says of it, and the memory's timeline.
+    """A profile from the times of a program's kernels in each run, what the machine can do at most,
+    and the memory's timeline.
     """
+    machine = model(limits, program.threads)
+    least, expected = bounds(program, machine, limits.gflops), predicted(program, machine)
     rows = [
         KernelTime(
             kernel,
@@ -229,7 +232,7 @@ def summarize(
             nanoseconds,
         )
         for kernel, of_kernel, bound, nanoseconds in zip(
-            kernels, zip(*times, strict=True), bounds, predicted, strict=True
+            kernels, zip(*times, strict=True), least, expected, strict=True
         )
     ]
     return Profile(tuple(rows), len(times), limits, live)

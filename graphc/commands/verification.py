@@ -103,7 +103,7 @@ def verify(traced: Traced[..., Any], seed: int, threads: int | None) -> Verdict:
 
 def _pass_at_fault(lowered: Lowered[..., Any], leaves: Sequence[np.ndarray]) -> str:
     """The first pass that changes a result, with the first node that it changes; "" if none does.
-    A node is the same one before and after as long as its origin is.
+    A value is the same one before and after as long as it stands for the same as written.
     """
     signature = lowered.signature
     written = lowered.stages[0].graph
@@ -113,12 +113,12 @@ def _pass_at_fault(lowered: Lowered[..., Any], leaves: Sequence[np.ndarray]) -> 
         if all(_agrees(a, b) for a, b in zip(wanted, found, strict=True)):
             continue
         old = _all_values(before.graph, leaves, signature)
-        by_origin = {value.node.meta: array for value, array in old.items() if not value.index}
+        as_written = {(v.node.written.meta, v.index): array for v, array in old.items()}
         new = _all_values(after.graph, leaves, signature)
         names = value_names(after.graph)
         text = f"the pass {after.name!r} is the first that changes a value"
         for value, array in new.items():
-            known = by_origin.get(value.node.meta) if not value.index else None
+            known = as_written.get((value.node.written.meta, value.index))
             if known is not None and known.shape == array.shape and not _agrees(known, array):
                 return f"{text}: {_told(value, names)}"
         for value, a, b in zip(after.graph.outputs, wanted, found, strict=True):

@@ -84,16 +84,9 @@ class DynamicSlice(Windowed, Linear):
         if self.batches or not self.lengths:
             return None if self.batches else operands
         x, *starts = operands
-        zero, begins = to.constant(np.array(0)), []
-        for start, n, w in zip(starts, types[0].shape, self.lengths, strict=True):
-            at = to.cast(start, int64)
-            ahead = to.node("Add", at, to.constant(np.array(n)))
-            at = to.node("Where", to.node("Less", at, zero), ahead, at)
-            at = to.node("Min", to.node("Max", at, zero), to.constant(np.array(n - w)))
-            begins.append(to.node("Unsqueeze", at, to.constant([0])))
-        begin = to.node("Concat", *begins, axis=0)
+        begin = _begin(to, types[0], self.lengths, starts)
         end = to.node("Add", begin, to.constant(list(self.lengths)))
-        return (to.node("Slice", x, begin, end, to.constant(list(range(len(begins))))),)
+        return (to.node("Slice", x, begin, end, to.constant(list(range(len(starts))))),)
 
     def spec(self, x: TensorType, *starts: TensorType) -> Pointwise:
         def body(i: Index, read: Reader) -> Expr:
@@ -154,6 +147,19 @@ class DynamicUpdateSlice(Windowed, Linear):
         x, update, *starts = operands
         return to.plain("dynamic_update_slice", x, update, to.sequence(starts))
 
+    def onnx(
+        self, to: Builder, types: Sequence[TensorType], *operands: str
+    ) -> Sequence[str] | None:
+        x, update, *starts = operands
+        window = types[1].shape
+        if self.batches:
+            return None
+        if not starts or types[1].size == 0:
+            return (x if starts else update,)
+        inside = np.moveaxis(np.indices(window, dtype=np.int64), 0, -1)
+        places = to.node("Add", to.constant(inside), _begin(to, types[0], window, starts))
+        return (to.node("ScatterND", x, places, update),)
+
     def spec(self, x: TensorType, update: TensorType, *starts: TensorType) -> Pointwise:
         window = update.shape[self.batches :]
 
@@ -202,6 +208,20 @@ class DynamicUpdateSlice(Windowed, Linear):
         yield refuses(cls(), ShapeError, "larger than", x, ((2, 6), float32), at, at)
         yield refuses(cls(), DTypeError, "dtypes differ", x, ((2, 2), float64), at, at)
         yield refuses(cls(1), ShapeError, "leading axes differ", x, part, ((4,), int32))
+
+
+def _begin(to: Builder, x: TensorType, window: Sequence[int], starts: Sequence[str]) -> str:
+    """Where a window of x begins, int64[axes]: starts count from the end where they are negative,
+    and are moved so that the window lies inside.
+    """
+    zero, begins = to.constant(np.array(0)), []
+    for start, n, w in zip(starts, x.shape, window, strict=True):
+        at = to.cast(start, int64)
+        ahead = to.node("Add", at, to.constant(np.array(n)))
+        at = to.node("Where", to.node("Less", at, zero), ahead, at)
+        at = to.node("Min", to.node("Max", at, zero), to.constant(np.array(n - w)))
+        begins.append(to.node("Unsqueeze", at, to.constant([0])))
+    return to.node("Concat", *begins, axis=0)
 
 
 def window_cases() -> Iterator[tuple]:

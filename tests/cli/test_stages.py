@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from graphc import ops
 from graphc.codegen import unit
 from graphc.commands import target, verification
-from graphc.ir.graph import Graph, Node, Value
+from graphc.ir.graph import Graph, Node, Value, standing_in_for
 from graphc.ops.trigonometric import Tanh
+from graphc.passes import pipeline
 from graphc.passes.pipeline import Stage
 
 Command = Callable[..., Any]
@@ -90,6 +93,24 @@ def test_verify_agrees(graphc: Command, model: Path) -> None:
     assert run.status == 0 and "2 results agree" in run.out
     record = json.loads(graphc("verify", f"{model}:step", "--json").out)
     assert record["ok"] and len(record["results"]) == 4
+
+
+def test_verify_names_the_node_that_a_pass_replaced(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(graph: Graph) -> Graph:
+        def rewrite(node: Node, inputs: tuple[Value, ...]) -> list[Value] | None:
+            if node.op.name != "pick":
+                return None
+            with standing_in_for(node):
+                return [ops.add(ops.pick(*inputs), 0.5)]
+
+        return graph.map(rewrite)
+
+    monkeypatch.setattr(pipeline, "ONCE", (("planted", wrong), *pipeline.ONCE))
+    cause = verification.verify(target.load_target(f"{model}:step"), 0, 1).cause
+    (picked,) = re.findall(r"the pass 'planted' is the first that changes a value: (.*)", cause)
+    assert " = add(" in picked and "model.py:10" in picked
 
 
 def test_verify_finds_a_pass_that_changes_values(

@@ -75,7 +75,7 @@ def test_operators_that_onnx_has() -> None:
 #: What ONNX has no operator for, of forward passes and of gradients.
 LACKING = {
     "atan2", "cholesky", "conv_weight_grad", "copysign", "cumulative_logsumexp", "cumulative_max",
-    "cumulative_min", "cumulative_prod", "digamma", "dynamic_update_slice", "fold", "hypot",
+    "cumulative_min", "cumulative_prod", "digamma", "fold", "hypot",
     "left_shift", "lgamma", "lu", "max_pool_grad", "nextafter", "polygamma", "random_bits",
     "recurrence", "right_shift", "scatter_set", "signbit", "solve", "triangular_solve",
 }  # fmt: skip
