@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from graphc.build import cpu
 from graphc.build.library import Library, Unit
 from graphc.build.library import load as load_library
-from graphc.build.machine import Limits, model
+from graphc.build.machine import Limits
 from graphc.build.machine import limits as measure_limits
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
@@ -20,7 +20,6 @@ from graphc.errors import ArgumentError, CompilerError
 from graphc.frame import Frame
 from graphc.ir.site import located
 from graphc.profile import Profile, summarize
-from graphc.schedule.traffic import predicted
 from graphc.stepcode import StepCode
 from graphc.transforms import Tapped
 
@@ -115,16 +114,17 @@ class Compiled(Generic[P, R]):
     def profile(self, *args: Any, runs: int = 20, limits: Limits | None = None) -> Profile:
         """Runs the step with a clock between kernels, in a build of its own: this one carries
         nothing of it. Donated arrays are left as they are. `limits` are what the machine can do at
-        most, by default measured now, in about a second. Raises ArgumentError.
+        most, by default measured before and after, in about two seconds, because what else the
+        machine does changes them. Raises ArgumentError.
         """
         if runs < 1:
             raise ArgumentError(f"profile: at least one run is required, got {runs}")
         lowered = self.lowered
+        found = [limits or measure_limits(lowered.threads)]
         times = kernel_times(lowered, args, runs)
-        limits = limits or measure_limits(lowered.threads)
-        machine = model(limits, lowered.threads)
-        model_says = predicted(lowered.program, machine)
-        return summarize(lowered.kernels, times, limits, model_says, lowered.memory.timeline)
+        found.extend([] if limits else [measure_limits(lowered.threads)])
+        live = lowered.memory.timeline
+        return summarize(lowered.kernels, times, Limits.best(found), lowered.program, live)
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"
