@@ -32,7 +32,7 @@ def loop(d: Draft) -> None:
         if made and d.chance(0.3):
             d.emit(f"{made[0].name} * {made[1].name}")
         return
-    elif form == 3 and x.ndim > 1:
+    elif form == 3 and x.ndim > 1 and x.shape[1] > 0:
         rows = "gx.scan(lambda a, b: (gx.tanh(0.5 * a + b), a * b), gx.zeros_like(x[0]), x)[1]"
         step = f"(0.3 * c + {rows}, gx.sum(c * x) * 0.1)"
     else:
