@@ -47,6 +47,38 @@ static void task(void *context, gx_thread thread) {{
 )
 
 
+SHARES = (
+    select(["gx_share"])
+    + f"""
+{EXPORT} void share(int64_t n, int64_t grain, int id, int count, int64_t *ends) {{
+  const gx_range part = gx_share(n, grain, (gx_thread){{.id = id, .count = count}});
+  ends[0] = part.begin;
+  ends[1] = part.end;
+}}
+"""
+)
+
+
+def test_shares_follow_one_another_and_are_whole_grains() -> None:
+    """All of [0, n), and of sizes that 32 bits do not hold."""
+    cdef = "void share(int64_t n, int64_t grain, int id, int count, int64_t *ends);"
+    library = load(SHARES, cdef)
+    ends = library.ffi.new("int64_t[2]")
+    for n in (0, 1, 7, 64, 4099, 2**31 - 1, 2**33 + 5, 2**62 + 3):
+        for grain in (1, 64, 4099):
+            for count in (1, 2, 3, 7, 64):
+                before, sizes = 0, []
+                for number in range(count):
+                    library.lib.share(n, grain, number, count, ends)
+                    first, last = ends
+                    assert (first, first <= last) == (before, True), (n, grain, count, number)
+                    assert first % grain == 0 or first == n, (n, grain, count, number)
+                    sizes.append(-(-(last - first) // grain))
+                    before = last
+                assert before == n, (n, grain, count)
+                assert max(sizes) - min(sizes) <= 1, (n, grain, count)
+
+
 @pytest.fixture
 def counter() -> Library:
     return load(COUNTER, "int count(const void *runtime, int threads, int *count);")

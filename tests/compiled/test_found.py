@@ -117,3 +117,28 @@ def test_a_result_in_front_of_a_predicate_that_is_computed_early():
         return slope, gx.where(again < limit, again, limit)
 
     check(fn, x, limit)
+
+
+def test_an_operand_that_is_overwritten_by_a_kernel_that_reads_it_on():
+    """A result lies where an operand was; what else needs that operand read it after the store."""
+    x, state = normal(6), normal(6)
+
+    def fn(state, x):
+        y = gx.checkpoint(lambda r: gx.exp(-gx.square(r)) * gx.nn.silu(r))(x)
+        return gx.grad(gx.sum(gx.sin(y)) * 0.577, x)
+
+    with turned({"MAX_BODY": 12}):
+        want = gx.trace(fn, state, x).evaluate(state, x)
+        assert_same(compiled(fn, state, x, donate_argnums=0)(state, x), want)
+
+
+def test_a_reader_joins_no_kernel_that_runs_before_its_producer():
+    """A sum along a diagonal and a norm of the same matrices, added and turned around."""
+    x = normal(2, 5, 5, dtype="float32")
+
+    def fn(x):
+        norm = gx.linalg.matrix_norm(gx.tanh(x) + 9.5 * gx.eye(5, dtype="float32"))
+        return gx.flip(gx.linalg.trace(x) + norm, axis=0)
+
+    with turned({"_FREE_COST": 0}):
+        check(fn, x)
