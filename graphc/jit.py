@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from graphc import tree
 from graphc.compiled import Compiled
 from graphc.errors import ArgumentError
+from graphc.functions.required import function
 from graphc.trace import Traced, trace
 
 P = ParamSpec("P")
@@ -33,6 +34,7 @@ class Jitted(Generic[P, R]):
     """A function that is compiled at its first call for each new signature."""
 
     def __init__(self, fn: Callable[P, R], donate: Any, static: Any, options: dict[str, Any]):
+        function(fn, "jit")
         self._fn = fn
         self._donate, self._static, self._options = donate, static, options
         self._compiled: dict[Any, Compiled[P, R]] = {}

@@ -21,9 +21,10 @@ import numpy as np
 
 from graphc import functions as F
 from graphc import ops
-from graphc.dtypes import as_dtype, float64, int64, uint32
+from graphc.dtypes import float64, int64, uint32
 from graphc.errors import ArgumentError, DTypeError, ShapeError, TraceError
-from graphc.functions.promotion import as_tensor, one_axis
+from graphc.functions.promotion import as_dtype, as_tensor, one_axis, whole
+from graphc.functions.required import number, tensor_type
 from graphc.ir.site import located
 from graphc.ops.random import random_bits
 from graphc.reference import evaluate
@@ -64,7 +65,9 @@ def _with_arrays_too(function: _F) -> _F:
 
 
 def _lifted(argument: Any) -> Any:
-    return Tensor(ops.constant(argument)) if isinstance(argument, np.ndarray) else argument
+    if not isinstance(argument, np.ndarray):
+        return argument
+    return Tensor(ops.constant(argument, as_dtype(argument.dtype)))
 
 
 def key(seed: int) -> np.ndarray:
@@ -73,7 +76,7 @@ def key(seed: int) -> np.ndarray:
         raise TraceError(
             located("key(seed) takes a number; write fold_in(key(0), tensor) for one that varies")
         )
-    seed = int(seed) % 2**64
+    seed = whole(seed, "key", "a seed") % 2**64
     return np.array([seed % 2**32, seed >> 32], np.uint32)
 
 
@@ -95,7 +98,7 @@ def fold_in(key: Any, data: Any) -> Any:
             raise DTypeError(located(f"fold_in: a 0-d integer required, got {data.type}"))
         word = data.astype(uint32)
     else:
-        word = F.asarray(int(data) % 2**32, dtype=uint32)
+        word = F.asarray(whole(data, "fold_in", "data") % 2**32, dtype=uint32)
     hashed = bits(_apart(key, _FOLD), (2,))
     return bits(F.stack([hashed[0] ^ word, hashed[1]]), (2,))
 
@@ -117,15 +120,16 @@ def uniform(
     """Uniform on [minval, maxval): multiples of 2^-24 (float32) or 2^-53 (float64) of the
     interval's length.
     """
+    low, high = number(minval, "uniform", "minval"), number(maxval, "uniform", "maxval")
     unit = _unit(key, _shape(shape), dtype)
-    if (minval, maxval) == (0.0, 1.0):
+    if (low, high) == (0.0, 1.0):
         return unit
-    if not minval < maxval:
+    if not low < high:
         raise ArgumentError(located(f"uniform: minval < maxval required, got {minval}, {maxval}"))
     # Rounding may reach the end of the interval, which is open.
     real = unit.dtype.numpy.type
-    last = float(np.nextafter(real(maxval), real(minval)))
-    return F.minimum(minval + unit * (maxval - minval), last)
+    last = float(np.nextafter(real(high), real(low)))
+    return F.minimum(low + unit * (high - low), last)
 
 
 @_with_arrays_too
@@ -160,6 +164,7 @@ def randint(
     if not wanted.is_integer:
         raise DTypeError(located(f"randint: an integer dtype required, got {wanted}"))
     limits = np.iinfo(wanted.numpy)
+    minval, maxval = whole(minval, "randint", "minval"), whole(maxval, "randint", "maxval")
     if not limits.min <= minval < maxval <= limits.max + 1 or maxval - minval >= 2**63:
         raise ArgumentError(
             located(f"randint: required minval < maxval within {wanted}, got {minval}, {maxval}")
@@ -174,7 +179,7 @@ def permutation(key: Any, x: Any, axis: int = 0) -> Any:
     Sorts by 63 random bits, so orders are equally likely to within n² / 2^64.
     """
     if isinstance(x, (int, np.integer)):
-        return F.argsort(_wide(key, (int(x),)))
+        return F.argsort(_wide(key, (whole(x, "permutation", "x", 0),)))
     x = as_tensor(x)
     extent = x.shape[one_axis(axis, x.ndim, "permutation")]
     return F.take(x, F.argsort(_wide(key, (extent,))), axis=axis)
@@ -241,4 +246,4 @@ def _checked(key: Any) -> Tensor:
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    return tensor_type(shape, uint32, "random").shape

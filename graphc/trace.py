@@ -13,10 +13,11 @@ import numpy as np
 
 from graphc import reference, tree
 from graphc.bounded.sizes import Bound, BoundedType, described
-from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64, tensor_type
+from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64
 from graphc.errors import ArgumentError, GraphcError, TraceError
 from graphc.functions.capture import capturing
 from graphc.functions.promotion import as_value
+from graphc.functions.required import function, tensor_type
 from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Value, new_input
 from graphc.ir.site import located, root
@@ -42,7 +43,7 @@ def spec(shape: Any, dtype: Any = float32, *, max: int | None = None) -> Any:
 
 def input(name: str, shape: int | Sequence[int], dtype: Any = float32) -> Tensor:
     """A tensor that comes from outside, for graphs that are written expression by expression."""
-    return Tensor(new_input(name, tensor_type(shape, dtype)))
+    return Tensor(new_input(name, tensor_type(shape, dtype, "input")))
 
 
 def name(x: Tensor, label: str) -> Tensor:
@@ -190,6 +191,7 @@ def trace(
     top-level result of the same structure and types. Where a spec names a size, `fn` runs at three
     sizes. Raises TraceError for anything else.
     """
+    function(fn, "trace")
     kinds = [x for x in tree.leaves(args) if isinstance(x, BoundedType)]
     if kinds:
         from graphc.bounded.tracing import traced

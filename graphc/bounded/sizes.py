@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphc.dtypes import DType, TensorType, tensor_type
+from graphc.dtypes import DType, TensorType
 from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.required import tensor_type
 from graphc.ir.site import located
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class BoundedType:
         return tuple(Axis(a, 1) for a, extent in enumerate(self.shape) if isinstance(extent, str))
 
     def at(self, size: int) -> TensorType:
-        return tensor_type([size if isinstance(n, str) else n for n in self.shape], self.dtype)
+        shape = [size if isinstance(n, str) else n for n in self.shape]
+        return tensor_type(shape, self.dtype, "spec")
 
     def __str__(self) -> str:
         shown = ",".join(
@@ -64,8 +66,9 @@ def described(
     """
     if isinstance(shape, (int, np.integer)):
         shape = (int(shape),)
-    if largest is None and not any(isinstance(n, str) for n in shape):
-        return tensor_type(shape, dtype)  # type: ignore[arg-type]
+    named = isinstance(shape, (tuple, list)) and any(isinstance(n, str) for n in shape)
+    if largest is None and not named:
+        return tensor_type(shape, dtype, "spec")  # type: ignore[arg-type]
     names = {n for n in shape if isinstance(n, str)}
     if len(names) != 1 or not all(n.isidentifier() for n in names):
         raise ShapeError(located(f"spec: one name of a size is required, got {tuple(shape)!r}"))
@@ -75,7 +78,8 @@ def described(
                 f"spec({tuple(shape)!r}): max=N, the largest size, is required, got {largest!r}"
             )
         )
-    plain = tensor_type([largest if isinstance(n, str) else n for n in shape], dtype)
+    extents = [largest if isinstance(n, str) else n for n in shape]
+    plain = tensor_type(extents, dtype, "spec")
     return BoundedType(
         names.pop(),
         largest,

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphc import functions as F
-from graphc.functions.promotion import as_value
+from graphc.functions.promotion import as_tensor, as_value
 from graphc.ops import activation
 from graphc.tensor import Tensor
 from graphc.transforms import stop_gradient
@@ -19,11 +19,13 @@ def relu(x: Any) -> Tensor:
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
     """x where x > 0, slope·x elsewhere."""
+    x = as_tensor(x)
     return F.where(x > 0, x, slope * x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, alpha·(exp(x) - 1) elsewhere."""
+    x = as_tensor(x)
     # exp overflows for a large x, and inf · 0 in its derivative would be NaN.
     below = F.where(x > 0, 0.0, x)
     return F.where(x > 0, x, alpha * F.expm1(below))
@@ -50,6 +52,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     """
     if approximate:
         return Tensor(activation.gelu_tanh(as_value(x)))
+    x = as_tensor(x)
     return 0.5 * x * (1 + F.erf(x * math.sqrt(0.5)))
 
 
@@ -60,11 +63,13 @@ def tanh(x: Any) -> Tensor:
 
 def log_sigmoid(x: Any) -> Tensor:
     """log(1 / (1 + exp(-x))), without overflow."""
+    x = as_tensor(x)
     return -softplus(-x)
 
 
 def soft_sign(x: Any) -> Tensor:
     """x / (1 + |x|)."""
+    x = as_tensor(x)
     return x / (1 + F.abs(x))
 
 
@@ -80,6 +85,7 @@ def relu6(x: Any) -> Tensor:
 
 def hard_sigmoid(x: Any) -> Tensor:
     """relu6(x + 3) / 6. Source: MobileNetV3, arXiv:1905.02244."""
+    x = as_tensor(x)
     return relu6(x + 3) * (1 / 6)
 
 
@@ -90,6 +96,7 @@ def hard_silu(x: Any) -> Tensor:
 
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, alpha·(exp(x / alpha) - 1) elsewhere. Source: arXiv:1704.07483."""
+    x = as_tensor(x)
     below = F.where(x > 0, 0.0, x)
     return F.where(x > 0, x, alpha * F.expm1(below / alpha))
 
@@ -113,5 +120,6 @@ def glu(x: Any, axis: int = -1) -> Tensor:
 
 
 def _limited(x: Any, low: float, high: float) -> Tensor:
+    x = as_tensor(x)
     inside = (x > low) & (x < high)
     return F.where(inside, x, F.clip(stop_gradient(x), low, high))

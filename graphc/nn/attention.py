@@ -40,6 +40,8 @@ def attention(
             raise DTypeError(located(f"attention: a bool or float mask required, got {mask.type}"))
         operands += [mask] if mask.dtype.is_float else []
     values = promoted("attention", *operands)
+    if any(v.type.ndim == 0 for v in values):
+        raise ShapeError(located("attention: arrays of four axes required, got a number"))
     if mask is not None:
         of_scores = Tensor(values.pop()) if mask.dtype.is_float else mask
         scores = (*values[0].shape[:3], *values[1].shape[2:3])

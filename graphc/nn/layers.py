@@ -8,6 +8,7 @@ from graphc import functions as F
 from graphc import random
 from graphc.errors import ArgumentError
 from graphc.functions.promotion import as_tensor
+from graphc.functions.required import number
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 
@@ -31,7 +32,8 @@ def dropout(x: Any, rate: float, key: Any, *, training: bool = True) -> Tensor:
     The mask is `random.bernoulli(key, 1 - rate, x.shape)`, a pure function of the key, so the
     backward pass draws it again and nothing is kept. When not training, x itself.
     """
-    if not 0 <= rate <= 1:
+    x = as_tensor(x)
+    if not 0 <= number(rate, "dropout", "rate") <= 1:
         raise ArgumentError(located(f"dropout: a rate in [0, 1] required, got {rate}"))
     if not training or rate == 0:
         return x

@@ -21,7 +21,7 @@ def softmax_cross_entropy(logits: Any, probabilities: Any) -> Tensor:
 
     `probabilities` broadcast against `[…, classes]`; rows sum to 1 (this is not checked).
     """
-    return -F.sum(probabilities * log_softmax(logits), axis=-1)
+    return -F.sum(as_tensor(probabilities) * log_softmax(logits), axis=-1)
 
 
 def softmax_cross_entropy_with_integer_labels(
@@ -101,14 +101,14 @@ def log_cosh(a: Any, b: Any = 0.0) -> Tensor:
 
 def hinge_loss(scores: Any, labels: Any) -> Tensor:
     """max(0, 1 - scores·labels), elementwise, for labels of -1 and 1."""
-    return relu(1 - scores * labels)
+    return relu(1 - as_tensor(scores) * as_tensor(labels))
 
 
 def kl_divergence(log_predictions: Any, targets: Any) -> Tensor:
     """Σ t·(log t - log_predictions) over the last axis, the terms of t = 0 being 0: one divergence
     per row of probabilities t.
     """
-    targets = as_tensor(targets)
+    log_predictions, targets = as_tensor(log_predictions), as_tensor(targets)
     some = targets > 0
     terms = targets * (F.log(F.where(some, targets, 1.0)) - log_predictions)
     return F.sum(F.where(some, terms, 0.0), axis=-1)

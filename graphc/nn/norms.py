@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import functions as F
 from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.promotion import as_tensor, whole
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 from graphc.transforms import stop_gradient
@@ -14,7 +15,7 @@ from graphc.transforms import stop_gradient
 
 def layer_norm(x: Any, scale: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Tensor:
     """(x - mean) / √(var + eps) over the last axis, times `scale`, plus `bias` (float[width])."""
-    return _affine(_standardized(x, (-1,), eps), scale, bias)
+    return _affine(_standardized(as_tensor(x), (-1,), eps), scale, bias)
 
 
 def rms_norm(x: Any, scale: Any = None, *, eps: float = 1e-6) -> Tensor:
@@ -37,9 +38,10 @@ def group_norm(
     `x` is [batch, channels, …space] for "NCHW" and [batch, …space, channels] for "NHWC"; `scale`
     and `bias` are float[channels]. Source: arXiv:1803.08494.
     """
+    x, groups = as_tensor(x), whole(groups, "group_norm", "groups", 1)
     axis = _channel_axis(x, layout, "group_norm")
     channels = x.shape[axis]
-    if groups < 1 or channels % groups:
+    if channels % groups:
         raise ShapeError(located(f"group_norm: {channels} channels are not {groups} equal groups"))
     split = (*x.shape[:axis], groups, channels // groups, *x.shape[axis + 1 :])
     parts = F.reshape(x, split)
@@ -69,6 +71,7 @@ def batch_norm(
     running ones are used and returned. Source: arXiv:1502.03167.
     Raises ShapeError when training with one value a channel.
     """
+    x, running_mean, running_var = map(as_tensor, (x, running_mean, running_var))
     axis = _channel_axis(x, layout, "batch_norm")
     over = tuple(a for a in range(x.ndim) if a != axis)
     if training:
@@ -111,8 +114,10 @@ def _moved(old: Any, new: Tensor, momentum: float) -> Tensor:
 
 def _along(values: Any, axis: int, ndim: int) -> Any:
     """float[channels] as an array that broadcasts along an axis of the whole; None stays None."""
-    if values is None or axis == ndim - 1:
-        return values
+    if values is None:
+        return None
+    if axis == ndim - 1:
+        return as_tensor(values)
     return F.reshape(values, (-1, *(1,) * (ndim - 1 - axis)))
 
 

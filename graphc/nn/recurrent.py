@@ -23,7 +23,9 @@ def lstm(
     transposed, and the sum of its two biases. Gives ys [time, batch, hidden] and (h, c).
     Source: Hochreiter and Schmidhuber, Neural Computation 9, 1997.
     """
-    h, c = (as_tensor(part) for part in state)
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise ShapeError(located(f"lstm: a state (h, c) required, got {state!r}"))
+    h, c = map(as_tensor, state)
     given = _given("lstm", 4, x, w_ih, w_hh, (b,), (h, c))
 
     def step(before: Any, arriving: Tensor) -> Any:

@@ -15,8 +15,8 @@ import numpy as np
 
 from graphc import functions as F
 from graphc import tree
-from graphc.dtypes import as_dtype
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, ShapeError
+from graphc.functions.promotion import as_dtype, as_tensor
 from graphc.ir.site import located
 from graphc.tensor import Tensor
 
@@ -78,7 +78,26 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
 
 def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
     """`params + updates`, leaf by leaf, in the dtypes of the parameters."""
-    return tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+    leaves, structure = tree.flatten(params)
+    moves, given = tree.flatten(updates)
+    if given != structure:
+        raise ArgumentError(
+            located(f"apply_updates: updates of the structure {structure} required, got {given}")
+        )
+    pairs = zip(map(_array, leaves), map(_array, moves), strict=True)
+    return tree.unflatten(structure, [_moved(p, u) for p, u in pairs])
+
+
+def _array(leaf: Any) -> Any:
+    """A tensor, or an array of NumPy's as it is."""
+    return leaf if isinstance(leaf, (np.ndarray, np.generic)) else as_tensor(leaf)
+
+
+def _moved(p: Any, u: Any) -> Any:
+    if p.shape != u.shape:
+        what = f"apply_updates: an update of shape {p.shape} required, got {u.shape}"
+        raise ShapeError(located(what))
+    return (p + u).astype(as_dtype(p.dtype).numpy if isinstance(p, np.ndarray) else p.dtype)
 
 
 def full_like(params: PyTree, value: float, dtype: Any = None) -> PyTree:

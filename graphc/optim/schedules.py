@@ -16,6 +16,9 @@ import numpy as np
 
 from graphc import functions as F
 from graphc.errors import ArgumentError
+from graphc.functions.promotion import several
+from graphc.functions.required import function, numbers
+from graphc.ir.site import located
 from graphc.optim.base import Schedule
 from graphc.tensor import Tensor
 
@@ -32,6 +35,10 @@ def linear_schedule(
 
     Without a positive number of steps it stays at `init_value`.
     """
+    numbers(
+        "linear_schedule", init_value=init_value, end_value=end_value,
+        transition_steps=transition_steps, transition_begin=transition_begin,
+    )  # fmt: skip
     if transition_steps <= 0:
         return constant_schedule(init_value)
     begin = max(transition_begin, 0)
@@ -50,6 +57,10 @@ def exponential_decay(
     """init_value · decay_rate^(count / transition_steps), the exponent rounded down when
     `staircase`.
     """
+    numbers(
+        "exponential_decay", init_value=init_value, transition_steps=transition_steps,
+        decay_rate=decay_rate,
+    )  # fmt: skip
     if transition_steps <= 0 or decay_rate == 0:
         return constant_schedule(init_value)
 
@@ -68,8 +79,10 @@ def cosine_decay_schedule(
 
     Raises ArgumentError unless `decay_steps` is positive.
     """
+    name = "cosine_decay_schedule"
+    numbers(name, init_value=init_value, decay_steps=decay_steps, alpha=alpha, exponent=exponent)
     if decay_steps <= 0:
-        raise ArgumentError(f"cosine_decay_schedule: decay_steps > 0 required, got {decay_steps}")
+        raise ArgumentError(located(f"{name}: decay_steps > 0 required, got {decay_steps}"))
 
     def schedule(count: Any) -> Any:
         xp, count = _double(count)
@@ -92,6 +105,10 @@ def warmup_cosine_decay_schedule(
 
     `decay_steps` is the length of the whole, warm-up included.
     """
+    numbers(
+        "warmup_cosine_decay_schedule", init_value=init_value, peak_value=peak_value,
+        warmup_steps=warmup_steps, decay_steps=decay_steps, end_value=end_value,
+    )  # fmt: skip
     alpha = 0.0 if peak_value == 0 else end_value / peak_value
     return join_schedules(
         [
@@ -112,10 +129,17 @@ def cosine_onecycle_schedule(
     """From peak_value / div_factor up to `peak_value` at the fraction `pct_start`, then down to
     peak_value / (div_factor · final_div_factor), both along a half cosine.
     """
-    if transition_steps <= 0:
+    name = "cosine_onecycle_schedule"
+    numbers(
+        name, transition_steps=transition_steps, peak_value=peak_value, pct_start=pct_start,
+        div_factor=div_factor, final_div_factor=final_div_factor,
+    )  # fmt: skip
+    if not 0 < transition_steps < math.inf:
         raise ArgumentError(
-            f"cosine_onecycle_schedule: transition_steps > 0 required, got {transition_steps}"
+            located(f"{name}: transition_steps > 0 required, got {transition_steps}")
         )
+    if not 0 <= pct_start <= 1:
+        raise ArgumentError(located(f"{name}: pct_start in [0, 1] required, got {pct_start}"))
     times = (0, int(pct_start * transition_steps), int(transition_steps))
     values = (
         peak_value / div_factor,
@@ -142,7 +166,7 @@ def piecewise_constant_schedule(
     """`init_value`, multiplied by each scale from its boundary on."""
     steps = sorted((boundaries_and_scales or {}).items())
     if any(factor < 0 for _, factor in steps):
-        raise ArgumentError("piecewise_constant_schedule: scales >= 0 required")
+        raise ArgumentError(located("piecewise_constant_schedule: scales >= 0 required"))
 
     def schedule(count: Any) -> Any:
         xp, count = _double(count)
@@ -156,10 +180,16 @@ def piecewise_constant_schedule(
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """One schedule after another; each counts from its own boundary."""
+    schedules = several(schedules, "join_schedules", "a list of schedules")
+    boundaries = several(boundaries, "join_schedules", "a list of steps")
+    for part in schedules:
+        function(part, "join_schedules")
     if len(boundaries) != len(schedules) - 1:
         raise ArgumentError(
-            f"join_schedules: {len(schedules)} schedules need {len(schedules) - 1} boundaries, "
-            f"got {len(boundaries)}"
+            located(
+                f"join_schedules: {len(schedules)} schedules need {len(schedules) - 1} boundaries, "
+                f"got {len(boundaries)}"
+            )
         )
 
     def schedule(count: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from graphc import functions as F
 from graphc import tree
 from graphc.errors import ArgumentError
+from graphc.functions.required import number
 from graphc.ir.site import located
 from graphc.optim.base import (
     EmptyState,
@@ -101,6 +102,8 @@ def scale_by_learning_rate(learning_rate: Any, *, flip_sign: bool = True) -> Gra
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(lambda count: sign * learning_rate(count))
+    if not hasattr(learning_rate, "shape"):
+        number(learning_rate, "an optimizer", "learning_rate (if no tensor or schedule)")
     return scale(sign * learning_rate)
 
 

@@ -10,6 +10,7 @@ from graphc import ops, tree
 from graphc.autodiff.batching import batched_values
 from graphc.errors import ShapeError, TraceError
 from graphc.functions.promotion import as_value, one_axis
+from graphc.functions.required import function
 from graphc.ir.graph import Value, new_input
 from graphc.ir.site import located
 from graphc.tensor import Tensor
@@ -23,6 +24,8 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callabl
     says the same of the results. fn may close over tensors; they are shared. The result is
     ordinary graph: it can be differentiated, and vmap of a derivative is a batched derivative.
     """
+
+    function(fn, "vmap")
 
     @wraps(fn)
     def batched(*args: Any) -> Any:

@@ -15,6 +15,7 @@ from graphc.errors import (
     TraceError,
 )
 from graphc.functions.promotion import as_tensor, as_value, promote
+from graphc.functions.required import function
 from graphc.ir.graph import Value
 from graphc.ir.site import located, warn
 from graphc.tensor import Tensor
@@ -63,6 +64,8 @@ def value_and_grad(
     """A function that gives fn's result and the gradient of it by the arguments at `argnums`; with
     `has_aux` fn returns (scalar, aux), and the result is ((scalar, aux), gradients).
     """
+
+    function(fn, "value_and_grad")
 
     @wraps(fn)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:

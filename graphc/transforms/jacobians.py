@@ -12,6 +12,7 @@ from graphc.autodiff import forward, reverse
 from graphc.dtypes import DType
 from graphc.errors import ShapeError, TraceError
 from graphc.functions.promotion import WEAK, as_value, promote
+from graphc.functions.required import function
 from graphc.ir.graph import Value
 from graphc.ir.site import located
 from graphc.tensor import Tensor
@@ -23,6 +24,7 @@ def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any])
     """fn's result and its change when each primal moves by its tangent, forward mode. Tangents
     have the primals' structure, shapes and dtypes.
     """
+    function(fn, "jvp")
     if len(primals) != len(tangents):
         raise TraceError(located(f"jvp: {len(primals)} primals, {len(tangents)} tangents"))
     own = aliased(tuple(primals))
@@ -39,6 +41,7 @@ def vjp(fn: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[A
     """fn's result and a function from a cotangent of it to the tuple of the primals' cotangents,
     reverse mode. With `has_aux` fn returns (result, aux), and aux is a third result.
     """
+    function(fn, "vjp")
     own = aliased(primals)
     leaves, in_tree = tree.flatten(own)
     result = fn(*own)
