@@ -83,6 +83,10 @@ class _Writer:
             own = self.phase[node] is Phase.FORWARD and node.inputs
             if own and set(readers) == {Phase.UPDATE}:
                 self.phase[node] = Phase.UPDATE
+            # Functions are called in the order of phases: what one reads stands in no later one.
+            elif readers:
+                order = list(Phase)
+                self.phase[node] = min(self.phase[node], *readers, key=order.index)
         self.inline = {n for n in graph.nodes if self._is_inline(n)}
         self.names = _identifiers(graph, value_names(graph), to)
         self.tables = [n for n in graph.nodes if n.op.literal is not None and n not in self.inline]

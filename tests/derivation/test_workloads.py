@@ -15,6 +15,7 @@ from benchmarks.systems.graphc_steps import trace_step
 from benchmarks.workloads import GPT, WORKLOADS, Arrays, Workload, gpt
 from graphc import nn, tree
 from graphc.errors import GraphcError
+from graphc.examples import pinn
 from graphc.passes.pipeline import optimize
 from tests.derivation.test_python import runner
 
@@ -76,6 +77,15 @@ def test_every_workload_at_its_size(name: str, to: str) -> None:
     traced, state = trace_step(workload, arrays)
     # Sums over 65536 pixels: NumPy adds their products in single precision.
     check(traced, (warmed(state), arrays.batch), to, 1e-3 if name == "cnn" else 2e-6)
+
+
+@pytest.mark.parametrize("to", ["numpy", "torch"])
+def test_derivatives_of_derivatives(to: str) -> None:
+    """The residual of an equation, of which passes rewrite what the gradient is taken of."""
+    rng = np.random.default_rng(5)
+    arguments = pinn.init(rng), rng.uniform(0, 1, (16, 2)).astype(np.float32)
+    traced = gx.trace(gx.value_and_grad(pinn.loss), *arguments)
+    check(traced, arguments, to, 2e-5)
 
 
 def spectrum(a: Any, b: Any) -> Any:
