@@ -43,7 +43,7 @@ class Workload:
     `flops` counts two for every multiply-add of products and convolutions, forward and backward:
     nothing elementwise, no gradient of the batch, attention without its causal half left out.
     `traffic` is the bytes that the optimizer must move through memory, where the state is larger
-    than any cache.
+    than any cache. With `remat` among its options a model can compute its blocks again.
     """
 
     name: str
@@ -217,7 +217,7 @@ def gpt(name: str, **sizes: int) -> Workload:
     model = GPT(**sizes)
     # Seven passes over the parameters: p, m and v are read and written, the gradient is read.
     traffic = 7 * 4 * model.parameters if model.parameters > 10**8 else 0
-    options = {"heads": model.heads}
+    options = {"heads": model.heads, "remat": False}
     return Workload(name, "gpt", model, ADAMW, model.flops, traffic, options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import pi
 from typing import Any
 
@@ -95,11 +96,12 @@ def block(p: Any, x: Tensor, heads: int) -> Tensor:
     return x + linear(p["down"], hidden)
 
 
-def gpt(params: Any, buffers: Any, batch: Any, *, heads: int) -> tuple[Tensor, Any]:
+def gpt(params: Any, buffers: Any, batch: Any, *, heads: int, remat: bool) -> tuple[Tensor, Any]:
     tokens, targets = batch
     x = nn.embedding(params["tokens"], tokens) + params["positions"]
+    one = partial(block, heads=heads)
     for p in params["blocks"]:
-        x = block(p, x, heads)
+        x = (gx.checkpoint(one) if remat else one)(p, x)
     logits = layer_norm(params["norm"], x) @ params["tokens"].T
     return cross_entropy(logits, targets), buffers
 

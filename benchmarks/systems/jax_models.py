@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import pi
 from typing import Any
 
@@ -109,11 +110,12 @@ def block(p: Any, x: jax.Array, heads: int) -> jax.Array:
     return x + linear(p["down"], hidden)
 
 
-def gpt(params: Any, buffers: Any, batch: Any, *, heads: int) -> tuple[jax.Array, Any]:
+def gpt(params: Any, buffers: Any, batch: Any, *, heads: int, remat: bool) -> tuple[jax.Array, Any]:
     tokens, targets = batch
     x = params["tokens"][tokens] + params["positions"]
+    one = partial(block, heads=heads)
     for p in params["blocks"]:
-        x = block(p, x, heads)
+        x = (jax.checkpoint(one) if remat else one)(p, x)
     logits = layer_norm(params["norm"], x) @ params["tokens"].T
     return cross_entropy(logits, targets), buffers
 

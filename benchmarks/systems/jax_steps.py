@@ -14,12 +14,10 @@ from benchmarks.workloads import Arrays, Workload
 MODELS = jax_models.MODELS | jax_heldout.MODELS
 
 
-def make_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tuple[Any, Any, Any]:
-    """The jitted step, its state and its batch; with everything recomputed if `checkpointed`."""
+def make_step(workload: Workload, arrays: Arrays) -> tuple[Any, Any, Any]:
+    """The jitted step, its state and its batch."""
     optimizer = getattr(optax, workload.optimizer.name)(**workload.optimizer.options)
     model = partial(MODELS[workload.model], **workload.options)
-    if checkpointed:
-        model = jax.checkpoint(model)
 
     @partial(jax.jit, donate_argnums=0)
     def train(state: Any, batch: Any) -> Any:
@@ -33,15 +31,15 @@ def make_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tuple[A
     return train, (params, buffers, optimizer.init(params)), batch
 
 
-def temporary_bytes(workload: Workload, arrays: Arrays, checkpointed: bool) -> int:
+def temporary_bytes(workload: Workload, arrays: Arrays) -> int:
     """XLA's temporaries: what a step needs beside its arguments and results."""
-    train, state, batch = make_step(workload, arrays, checkpointed)
+    train, state, batch = make_step(workload, arrays)
     return train.lower(state, batch).compile().memory_analysis().temp_size_in_bytes
 
 
 def jitted(workload: Workload, arrays: Arrays, threads: int) -> Program:
     """XLA takes its number of threads from the process's affinity."""
-    train, state, batch = make_step(workload, arrays, False)
+    train, state, batch = make_step(workload, arrays)
 
     def step() -> jax.Array:
         nonlocal state

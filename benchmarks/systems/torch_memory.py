@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.checkpoint import checkpoint
 
 from benchmarks.systems.torch_steps import MODELS, make_batch
 from benchmarks.workloads import Arrays, Workload
@@ -47,7 +46,7 @@ def _is_tensor(x: Any) -> bool:
     return isinstance(x, torch.Tensor)
 
 
-def bytes_of_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tuple[int, int]:
+def bytes_of_step(workload: Workload, arrays: Arrays) -> tuple[int, int]:
     """Bytes that autograd keeps from the forward pass beside parameters and the batch, and the peak
     of forward and backward with the gradients, in eager mode.
     """
@@ -65,7 +64,7 @@ def bytes_of_step(workload: Workload, arrays: Arrays, checkpointed: bool) -> tup
     tracker = Tracker()
     with tracker:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-            loss = checkpoint(model, *batch, use_reentrant=False) if checkpointed else model(*batch)
+            loss = model(*batch)
         kept = sum(saved.values())
         loss.backward()
     return kept, tracker.peak

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp
+from torch.utils.checkpoint import checkpoint
 
 
 def tensor(array: Any) -> Tensor:
@@ -154,16 +155,19 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, params: Any, buffers: Any, heads: int) -> None:
+    def __init__(self, params: Any, buffers: Any, heads: int, remat: bool) -> None:
         super().__init__()
+        self.remat = remat
         self.tokens = embedding(params["tokens"])
         self.positions = parameter(params["positions"])
         self.blocks = nn.Sequential(*(Block(p, heads) for p in params["blocks"]))
         self.norm = Norm(params["norm"])
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        x = self.norm(self.blocks(self.tokens(tokens) + self.positions))
-        return cross_entropy(F.linear(x, self.tokens.weight), targets)
+        x = self.tokens(tokens) + self.positions
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False) if self.remat else block(x)
+        return cross_entropy(F.linear(self.norm(x), self.tokens.weight), targets)
 
 
 MODELS = {

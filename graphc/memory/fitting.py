@@ -23,9 +23,9 @@ class Fit:
 
 def largest(family: Callable[[int], Any], limit: int, options: Mapping[str, Any]) -> Fit:
     """The largest size for which `family(size)`, a traced step, needs at most `limit` bytes with
-    everything that it reads and writes. Sizes double, then the gap is halved: bytes are taken to
-    grow with size. With a `memory_budget` among the options of `lower` a size that cannot be
-    brought within it does not fit. Raises MemoryBudgetError where a size of 1 is too large.
+    everything that it reads and writes. Bytes are taken to grow with size. With a `memory_budget`
+    among the options of `lower` a size that cannot be brought within it does not fit. Raises
+    MemoryBudgetError where a size of 1 is too large.
     """
     needs: dict[int, int | None] = {}
 
@@ -37,10 +37,18 @@ def largest(family: Callable[[int], Any], limit: int, options: Mapping[str, Any]
             return False
         return total <= limit
 
-    if not fits(1):
+    size = largest_fitting(fits)
+    if size == 0:
         raise MemoryBudgetError(
             f"a size of 1 takes {needs[1] or 'more'} bytes, {limit} are given", budget_bytes=limit
         )
+    return Fit(size, needs[size] or 0, len(needs))
+
+
+def largest_fitting(fits: Callable[[int], bool]) -> int:
+    """The largest size that fits, 0 if not even 1 does. Sizes double, then the gap is halved."""
+    if not fits(1):
+        return 0
     low, high = 1, 2
     while high <= _MOST and fits(high):
         low, high = high, 2 * high
@@ -50,4 +58,4 @@ def largest(family: Callable[[int], Any], limit: int, options: Mapping[str, Any]
             low = middle
         else:
             high = middle
-    return Fit(low, needs[low] or 0, len(needs))
+    return low
