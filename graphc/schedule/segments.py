@@ -78,7 +78,7 @@ class Forward:
     def smallest(self) -> int:
         """About the least limit, in bytes, with which `within` finds segments."""
         low, high = 0, self.filled[-1] if self.filled else 0
-        while high - low > high * _PRECISION:
+        while high - low > max(1, high * _PRECISION):
             middle = (low + high) // 2
             if self.within(middle) is None:
                 low = middle

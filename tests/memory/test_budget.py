@@ -55,6 +55,11 @@ def test_between_two_plans_the_smaller_one_is_taken():
     assert plenty.memory.peak_bytes == traced.lower(threads=1).memory.peak_bytes
 
 
+def test_steps_of_a_few_bytes_have_a_curve():
+    for size in (1, 2, 3):
+        check_curve(gx.memory.pareto(chain(6, width=size, batch=size), threads=1))
+
+
 def test_what_is_refused_says_what_works():
     traced = chain(10)
     with pytest.raises(gx.MemoryBudgetError, match="100 bytes are given") as caught:
