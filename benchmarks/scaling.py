@@ -20,7 +20,7 @@ import numpy as np
 import graphc as gx
 
 DEPTHS = (16, 36, 64, 144, 256)
-WIDTH, BATCH = 32, 1024
+WIDTH, BATCH = 128, 256
 
 
 def layers(h: Any, weights: Sequence[Any]) -> Any:

@@ -267,16 +267,18 @@ class _Strips:
         self, value: Value, by_rows: bool, whole: dict[Value, Value], sliced: dict[Value, Value]
     ) -> Value:
         """What stands for a value from outside in the body: an input, made with its operand."""
-        if by_rows and _is_alike(value) and is_constant(value):
+        if by_rows and self._is_alike(value) and is_constant(value):
             return self._first(*rebuilt([value], {}))
         operand, operands = self.new[value], whole
         shape = value.shape
         if by_rows:
-            shape = (self.strip, *shape[1:])
-            if _is_alike(value):
+            # A view may join the rows of what has them in several axes.
+            row = shape[1:] if shape[0] == self.rows else (value.type.size // self.rows,)
+            shape = (self.strip, *row)
+            if self._is_alike(value):
                 operand = self._first(operand)
             else:
-                operand, operands = self._stacked(operand), sliced
+                operand, operands = ops.reshape(operand, (self.rows // self.strip, *shape)), sliced
         inside = parameter(called(value), value.type.with_shape(shape))
         operands[inside] = operand
         return inside
@@ -305,6 +307,19 @@ class _Strips:
         lengths = (self.strip, *value.shape[1:])
         return ops.slice(value, (0,) * len(lengths), lengths, (1,) * len(lengths))
 
+    def _is_alike(self, value: Value) -> bool:
+        """Whether all rows of a value are the same, because it was spread over them."""
+        if value.shape[:1] != (self.rows,):
+            return False
+        chain: list[View] = []
+        while value.node.inputs and isinstance(spec := spec_of(value.node), View):
+            chain.append(spec)
+            value = value.node.inputs[0]
+        strided: Strided | None = Strided.contiguous(value.shape)
+        for view in reversed(chain):
+            strided = view.strided(strided) if strided is not None else None
+        return strided is not None and strided.strides[0] == 0
+
 
 def _fold(node: Node, operands: Sequence[Value], batch: int) -> Value:
     """The sum that a node makes, of a strip or, with a batch axis, of every strip."""
@@ -326,15 +341,3 @@ def _spread(node: Node, spec: View) -> tuple[int, ...] | None:
     shape = tuple(n if s else 1 for n, s in zip(strided.shape, strided.strides, strict=True))
     whole = math.prod(shape) == node.inputs[0].type.size
     return shape if whole and replace(strided, shape=shape).is_contiguous else None
-
-
-def _is_alike(value: Value) -> bool:
-    """Whether all rows of a value are the same, because it was spread over them."""
-    chain: list[View] = []
-    while value.node.inputs and isinstance(spec := spec_of(value.node), View):
-        chain.append(spec)
-        value = value.node.inputs[0]
-    strided: Strided | None = Strided.contiguous(value.shape)
-    for view in reversed(chain):
-        strided = view.strided(strided) if strided is not None else None
-    return strided is not None and bool(strided.strides) and strided.strides[0] == 0

@@ -32,8 +32,8 @@ def step(depth=16):
 
 
 def wide():
-    weights = [gx.spec((32, 32)) for _ in range(16)]
-    return gx.trace(train, weights, gx.spec((4096, 32)), donate_argnums=0)
+    weights = [gx.spec((96, 96)) for _ in range(16)]
+    return gx.trace(train, weights, gx.spec((4096, 96)), donate_argnums=0)
 """
 
 
@@ -49,7 +49,7 @@ def test_it_says_where_bytes_are_and_what_to_change(graphc: Command, deep: Path)
     assert run.status == 0, run.err
     assert "train: an arena of" in run.out
     assert "kept from the forward pass for the backward pass" in run.out
-    assert "deep.py:10: 15 × tanh float32[4096,32], operator output" in run.out
+    assert "deep.py:10: 15 × tanh float32[4096,96], operator output" in run.out
     assert "what to change first: compute some of what is kept again: memory_budget=" in run.out
     assert len(run.out.splitlines()) < 40
 
