@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TypeVar
@@ -59,8 +61,30 @@ def root(function: F) -> F:
     return function
 
 
+class _Given(threading.local):
+    """The line to which everything belongs now, where it is not the one that runs."""
+
+    site: Site | None = None
+
+
+_given = _Given()
+
+
+@contextmanager
+def at(site: Site | None) -> Iterator[None]:
+    """What is made inside belongs to a line that ran before; None: to the one that runs."""
+    before = _given.site
+    _given.site = site
+    try:
+        yield
+    finally:
+        _given.site = before
+
+
 def here() -> Site | None:
     """The innermost line outside graphc, with up to six of the user's calls around it."""
+    if _given.site is not None:
+        return _given.site
     frame: FrameType | None = sys._getframe(1)
     frames: list[tuple[str, int, str]] = []
     while frame is not None and len(frames) < _DEPTH:

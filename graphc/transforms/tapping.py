@@ -12,6 +12,7 @@ import numpy as np
 from graphc import ops
 from graphc.errors import DTypeError, TraceError
 from graphc.functions.promotion import as_value
+from graphc.ir import site
 from graphc.ir.graph import Input, Node, Value
 from graphc.ir.site import located
 from graphc.ir.toposort import toposort
@@ -92,8 +93,16 @@ def watched(
             raise TraceError(located(problem, value.node.meta.site))
     if not found:
         return (), None
-    rows = [ops.reshape(taps.measured(n.inputs[0]), (1, len(taps.MEASURES))) for n in found]
-    return tuple(_numbered(labels)), ops.concat(rows, 0)
+    names = tuple(_numbered(labels))
+    rows = []
+    for node, name in zip(found, names, strict=True):
+        with site.at(node.meta.site):
+            rows.append(ops.reshape(taps.measured(node.inputs[0]), (1, len(taps.MEASURES))))
+        rows[-1].node.meta.name = name
+    with site.at(found[-1].meta.site):
+        table = ops.concat(rows, 0)
+    table.node.meta.name = "taps"
+    return names, table
 
 
 def named(names: Sequence[str], numbers: np.ndarray) -> dict[str, Tapped]:

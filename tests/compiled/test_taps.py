@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 import warnings
 
@@ -53,6 +54,11 @@ def test_values_gradients_and_repeated_names():
         np.testing.assert_allclose(watched.taps()[name], seen(array), rtol=1e-5, atol=1e-5)
     assert isinstance(watched.taps()["hidden"], gx.Tapped)
     assert watched.taps()["hidden"].zeros == (h0 == 0).mean()
+    # What is measured belongs to the line that asks for it.
+    looking = [n for n in watched.lowered.traced.graph.nodes if n.op.name == "isfinite"]
+    sites = [n.meta.site for n in looking]
+    assert len(sites) == 5
+    assert all("gx.tap(" in linecache.getline(s.filename, s.line) for s in sites)
     bound = watched.bind(w, x)
     x *= 2
     bound()

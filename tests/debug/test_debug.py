@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def step(state: Any, x: Any, at: Any) -> Any:
     inverse = 1.0 / (h - 1.0)  # the fault
     loss = gx.sum(inverse * inverse)
     return {"table": state["table"] - 0.1 * gx.grad(loss, state["table"])}, loss
+
+
+@pytest.fixture(autouse=True)
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where arguments are saved: nothing stays when the tests are over."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,7 @@ def test_a_whole_training_step_runs() -> None:
     np.testing.assert_array_equal(found[0][0]["out"], wanted[0][0]["out"])
 
 
-def test_the_first_value_that_is_not_finite_is_named(debugged: Any) -> None:
+def test_the_first_value_that_is_not_finite_is_named(debugged: Any, saved: Path) -> None:
     state, x, at = arguments()
     x[2, 1] = 0
     before = state["table"].copy()
@@ -71,8 +79,7 @@ def test_the_first_value_that_is_not_finite_is_named(debugged: Any) -> None:
     with pytest.raises(NonFiniteError) as again:
         debugged.replay(error.arguments)
     assert again.value.line == error.line
-    for saved in (error.arguments, again.value.arguments):
-        Path(saved).unlink()
+    assert {error.arguments, again.value.arguments} == set(saved.iterdir())
 
 
 def test_arguments_that_hold_nan_are_named(debugged: Any) -> None:

@@ -17,15 +17,15 @@ from graphc import nn, tree
 from graphc.errors import GraphcError
 from graphc.examples import pinn
 from graphc.passes.pipeline import optimize
+from graphc.trace import flatten_arguments
 from tests.derivation.test_python import runner
 
 
-def warmed(state: Any) -> Any:
-    """A state whose moments are far from zero. At the first step of Adam g / |g| is taken of
-    gradients that are zero but for rounding (that of a bias of keys, to which softmax is blind, is
-    1e-18 in double and 1e-9 in single): no two programs agree there.
+def warmed(optimizer: Any) -> Any:
+    """An optimizer's state whose moments are far from zero. At the first step of Adam g / |g| is
+    taken of gradients that are zero but for rounding (that of a bias of keys, to which softmax is
+    blind, is 1e-18 in double and 1e-9 in single): no two programs agree there.
     """
-    params, buffers, optimizer = state
     rng = np.random.default_rng(3)
 
     def drawn(leaf: Any) -> Any:
@@ -34,12 +34,13 @@ def warmed(state: Any) -> Any:
             return leaf
         return rng.uniform(0.5, 1, array.shape).astype(array.dtype)
 
-    return params, buffers, tree.map(drawn, optimizer)
+    return tree.map(drawn, optimizer)
 
 
 def check(traced: Any, arguments: tuple, to: str, bound: float = 2e-6) -> None:
     """Results differ by at most `bound` of the largest element of each."""
-    leaves = [np.array(v) for v in tree.leaves(arguments)]
+    signature = traced.signature
+    leaves = [np.array(v) for v in (*flatten_arguments(signature, arguments), *signature.hidden)]
     text = optimize(traced.graph)[-1].graph.to_python(to)
     found = runner(to)(text, *leaves)
     fresh = tree.map(np.array, arguments)
@@ -66,7 +67,8 @@ def small(workload: Workload) -> tuple[Workload, Arrays]:
 def test_every_workload(name: str, to: str) -> None:
     workload, arrays = small(WORKLOADS[name])
     traced, state = trace_step(workload, arrays)
-    check(traced, (warmed(state), arrays.batch), to, 2e-5)
+    params, buffers, optimizer = state
+    check(traced, ((params, buffers, warmed(optimizer)), arrays.batch), to, 2e-5)
 
 
 @pytest.mark.slow
@@ -75,8 +77,10 @@ def test_every_workload(name: str, to: str) -> None:
 def test_every_workload_at_its_size(name: str, to: str) -> None:
     workload, arrays = WORKLOADS[name], WORKLOADS[name].arrays()
     traced, state = trace_step(workload, arrays)
+    params, buffers, optimizer = state
+    warm = params, buffers, warmed(optimizer)
     # Sums over 65536 pixels: NumPy adds their products in single precision.
-    check(traced, (warmed(state), arrays.batch), to, 1e-3 if name == "cnn" else 2e-6)
+    check(traced, (warm, arrays.batch), to, 1e-3 if name == "cnn" else 2e-6)
 
 
 @pytest.mark.parametrize("to", ["numpy", "torch"])
