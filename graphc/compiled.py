@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from graphc.build import cpu
-from graphc.build.library import Library, Unit
+from graphc.build import cpu, pool, toolchain
+from graphc.build.library import Library, Unit, declarations
 from graphc.build.library import load as load_library
 from graphc.build.machine import Limits
 from graphc.build.machine import limits as measure_limits
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
+from graphc.codegen.preamble import CDEF
 from graphc.codegen.routines import at_fault
 from graphc.debug import Moment, Stepper, Watch, replayed
 from graphc.errors import ArgumentError, CompilerError
@@ -44,6 +46,29 @@ def code_of(lowered: Lowered[Any, Any], unit: c_unit.Unit) -> StepCode:
     # A function that is not declared is an error in C11, but not for every compiler.
     strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
     return StepCode.of(lowered.program, [Unit(text, (*flags, *strict)) for text, flags in texts])
+
+
+def compiled(lowered: Lowered[Any, Any]) -> tuple[StepCode, Library]:
+    """Writes the C of a step and compiles it. What every step needs besides, and a new cache does
+    not have yet, another thread makes meanwhile: it starts compilers, for which the second
+    processor has time while text is written.
+    """
+    cpu.check_runs(lowered.target)
+    with ThreadPoolExecutor(1) as aside:
+        flags = aside.submit(lambda: toolchain.find(lowered.target).flags(lowered.target))
+        shared = aside.submit(_shared, lowered.threads)
+        code = code_of(lowered, lowered.unit)
+        flags.result()
+        library = load(lowered, code, CDEF)
+        shared.result()
+    return code, library
+
+
+def _shared(threads: int) -> None:
+    """What the frames of all steps share: cffi's declarations and the pool of threads."""
+    declarations(CDEF)
+    if threads > 1:
+        pool.runtime()
 
 
 def load(lowered: Lowered[Any, Any], code: StepCode, cdef: str) -> Library:

@@ -15,7 +15,7 @@ from graphc.build.pool import check_threads
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
 from graphc.codegen.preamble import CDEF, interface
-from graphc.compiled import Compiled, Debugged, code_of, kernel_times, load
+from graphc.compiled import Compiled, Debugged, code_of, compiled, kernel_times, load
 from graphc.debug import STEP_CDEF
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
@@ -237,10 +237,10 @@ class Lowered(Generic[P, R]):
         if debug:
             code = code_of(self, c_unit.stepped(self.unit))
             return Debugged(self, code, load(self, code, STEP_CDEF))
-        code = self.known or code_of(self, self.unit)
-        library = load(self, code, CDEF)
-        if self.known is None:
-            stepcode.keep(self.key, code)
+        if self.known is not None:
+            return Compiled(self, self.known, load(self, self.known, CDEF))
+        code, library = compiled(self)
+        stepcode.keep(self.key, code)
         return Compiled(self, code, library)
 
     def export(

@@ -18,7 +18,7 @@ from graphc.build.cache import Cache
 from graphc.build.toolchain import Toolchain, find
 from graphc.errors import CacheError, CompilerError, GraphcError
 
-__all__ = ["Library", "Unit", "load"]
+__all__ = ["Library", "Unit", "declarations", "load"]
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,17 @@ def load(
         toolchain.compile(sources, output, resolved)
 
     cache = Cache.default()
-    ffi = _declarations(cdef, cache)
     while True:
         path = cache.get_or_build(key, build)
         try:
-            return Library(ffi, path, resident=resident)
+            return Library(declarations(cdef), path, resident=resident)
         except OSError as error:
             # Gone: another process has cleared the cache since the look-up.
             if path.exists():
                 raise _refused(path, error) from error
 
 
-def _declarations(cdef: str, cache: Cache) -> Any:
+def declarations(cdef: str) -> Any:
     """A cffi interface. The cache holds it in compiled form: its parser takes long to import."""
 
     def build(path: Path) -> None:
@@ -112,7 +111,7 @@ def _declarations(cdef: str, cache: Cache) -> Any:
         ffi.emit_python_code(os.fspath(path))
 
     key = {"kind": "cdef", "cdef": cdef, "cffi": _cffi_backend.__version__}
-    return _interface(cache.get_or_build(key, build).read_text(encoding="utf-8"))
+    return _interface(Cache.default().get_or_build(key, build).read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=64)

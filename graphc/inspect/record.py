@@ -10,6 +10,7 @@ from graphc.inspect.formulas import formulas
 from graphc.inspect.history import Nodes, history
 from graphc.inspect.plan import buffers, kernel_phases, mates
 from graphc.inspect.sources import Sources
+from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Input
 from graphc.ir.names import value_names
 from graphc.ir.phases import Phase, phases
@@ -40,6 +41,7 @@ class Step:
     pareto: Sequence[tuple[int, int]] = ()
 
 
+@garbage_kept()
 def record(step: Step) -> dict[str, Any]:
     """Everything, as JSON can hold it; `schema.json` beside this file declares it. Nodes, kernels,
     files and stages are referred to by their places in the lists.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from weakref import WeakKeyDictionary
 
 from graphc.ir.graph import Graph, Node
 
@@ -13,18 +15,32 @@ class Phase(Enum):
     UPDATE = "update"
 
 
-def phases(graph: Graph) -> dict[Node, Phase]:
+_known: WeakKeyDictionary[Graph, Mapping[Node, Phase]] = WeakKeyDictionary()
+
+
+def phases(graph: Graph) -> Mapping[Node, Phase]:
     """The phase of every node.
 
-    Forward is everything that some derivative was taken of, and what that needs; with derivatives
-    of derivatives, the inner ones are forward. Other nodes that a derivative rule made are
-    backward, but for those that are computed early, and so is what is computed again for them; the
-    user's own that use them are the update. Without any derivative all is forward.
+    Forward is everything that some derivative was taken of, as written or as a pass made it anew,
+    and what that needs; with derivatives of derivatives, the inner ones are forward. Other nodes
+    that a derivative rule made are backward, but for those that are computed early, and so is what
+    is computed again for them; the user's own that use them are the update. Without any derivative
+    all is forward.
     """
-    rules = {n.meta.rule.meta for n in graph.nodes if n.meta.rule is not None}
+    # Every stage from the choice of what is kept to the report asks, of the same few graphs.
+    found = _known.get(graph)
+    if found is None:
+        found = _known[graph] = _phases(graph)
+    return found
+
+
+def _phases(graph: Graph) -> Mapping[Node, Phase]:
+    derived = {n.meta.rule.meta for n in graph.nodes if n.meta.rule is not None}
     forward: set[Node] = set()
     for node in reversed(graph.nodes):
-        if node.meta in rules or node in forward:
+        # A copy, computed again for the backward pass, stands for the same node as its original.
+        seed = node.meta in derived or node.written.meta in derived
+        if node in forward or (seed and not node.meta.clone):
             forward.add(node)
             forward.update(v.node for v in node.inputs)
     result: dict[Node, Phase] = {}
@@ -36,4 +52,10 @@ def phases(graph: Graph) -> dict[Node, Phase]:
             result[node] = Phase.BACKWARD
         else:
             result[node] = Phase.UPDATE if late else Phase.FORWARD
+    # What is there for the update alone: decayed moments, the corrections of their biases.
+    for node in reversed(graph.nodes):
+        if result[node] is Phase.FORWARD and node.inputs and node not in forward:
+            readers = [u for v in node.outputs for u in graph.uses.get(v, ())]
+            if readers and all(result[u] is Phase.UPDATE for u in readers):
+                result[node] = Phase.UPDATE
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -33,7 +34,7 @@ class Site:
         self.caller = caller
 
     def __str__(self) -> str:
-        return f"{Path(self.filename).name}:{self.line}"
+        return f"{os.path.basename(self.filename)}:{self.line}"
 
     def __repr__(self) -> str:
         return f"Site({self.filename}:{self.line} in {self.function})"

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,13 @@ from graphc.ir.spec import Pointwise, Spec, Table
 from graphc.ir.terms import Term, call, number
 from graphc.ops.families import Discrete
 from graphc.ops.samples import Refusal, Sample, Source, refuses, special_values
+
+
+@lru_cache(maxsize=4096)
+def _in_short(constant: Constant) -> str:
+    """The elements, or the first and the last; NumPy takes long to write even one."""
+    text = np.array2string(constant.array, threshold=4, edgeitems=1, separator=", ")
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,7 @@ class Constant(Discrete):
         return (to.constant(self.array),)
 
     def attributes(self) -> str:
-        text = np.array2string(self.array, threshold=4, edgeitems=1, separator=", ")
-        return " ".join(text.split())
+        return _in_short(self)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return apply(self), (False,)
