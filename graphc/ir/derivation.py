@@ -76,7 +76,7 @@ class _Writer:
         graph = _spoken(graph, to)
         self.graph = graph
         self.to = to
-        self.phase = phases(graph)
+        self.phase = dict(phases(graph))
         for node in reversed(graph.nodes):
             readers = [self.phase[n] for v in node.outputs for n in graph.uses.get(v, ())]
             # What the user wrote for the update alone stands with it.
