@@ -26,11 +26,13 @@
 
 /* A region is crowded if fewer threads than this many percent of one were awake on the average: it
  * would have been about as fast on one. After so many of them in a row regions run alone, first for
- * a few times, then, as long as every new attempt is crowded, for twice as many, up to a limit. */
+ * a few times, then, as long as every new attempt is crowded, for twice as many, up to a limit; but
+ * never, one of them aside, for longer than so many nanoseconds: the others may be gone by then. */
 #define GX_CROWDED_PERCENT 125
 #define GX_CROWDED_REGIONS 2
 #define GX_ALONE_FIRST 4
 #define GX_ALONE_MOST 64
+#define GX_ALONE_NANOSECONDS 250000000
 
 /* Now, in nanoseconds. The clock may be set meanwhile: a difference can be anything. */
 static inline int64_t gx_nanoseconds(void) {
@@ -147,12 +149,13 @@ typedef struct {
 
 /* A team of at most `threads` threads: the caller's and `started` of the threads - 1 `workers`, an
  * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
- * many threads as it asks for. So many regions were `crowded`
- * in a row, so many run `alone` from now on, and so many the next time. From `task` to `done` it is
- * the region at work; without a task, workers end. */
+ * many threads as it asks for. So many regions were `crowded` in a row, so many run `alone` from now
+ * on, if they take no longer than `alone_left` nanoseconds, and so many the next time. From `task` to
+ * `done` it is the region at work; without a task, workers end. */
 typedef struct gx_team {
   int threads, cores, started;
   int crowded, alone, alone_next;
+  int64_t alone_left;
   gx_worker *workers;
   pthread_mutex_t turn;
   gx_task *task;
@@ -171,6 +174,7 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->crowded = 0;
   team->alone = 0;
   team->alone_next = GX_ALONE_FIRST;
+  team->alone_left = 0;
   team->workers = workers;
   team->task = NULL;
   team->context = NULL;
@@ -221,11 +225,14 @@ static inline int gx_team_grow(gx_team *team, int threads) {
 }
 
 /* How many of them take part in the next one. */
-static inline int gx_team_count(gx_team *team, int threads) {
-  if (threads == 1 || team->alone == 0 || !team->cores)
-    return gx_team_most(team, threads);
-  team->alone--;
-  return 1;
+static inline int gx_team_count(const gx_team *team, int threads) {
+  return team->alone ? 1 : gx_team_most(team, threads);
+}
+
+/* A region of several threads ran on one, for so many nanoseconds. */
+static inline void gx_team_rested(gx_team *team, int64_t elapsed) {
+  team->alone_left -= elapsed > 0 ? elapsed : 0;
+  team->alone = team->alone_left > 0 ? team->alone - 1 : 0;
 }
 
 /* What the next regions learn from one of `count` threads that took so many nanoseconds. */
@@ -235,7 +242,8 @@ static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed) {
     team->crowded = 0;
     team->alone_next = GX_ALONE_FIRST;
   } else if (++team->crowded >= GX_CROWDED_REGIONS) {
-    team->alone = team->alone_next;
+    team->alone = team->cores ? team->alone_next : 0;
+    team->alone_left = GX_ALONE_NANOSECONDS;
     team->alone_next = team->alone < GX_ALONE_MOST ? 2 * team->alone : team->alone;
   }
 }
@@ -246,12 +254,17 @@ static inline int gx_team_region(gx_team *team, gx_task *task, void *context, in
   const int error = gx_team_grow(team, threads);
   if (error)
     return error;
-  const int count = gx_team_count(team, threads);
-  if (count == 1) {
+  if (gx_team_most(team, threads) == 1) {
     task(context, (gx_thread){0, 1, NULL});
     return 0;
   }
+  const int count = gx_team_count(team, threads);
   const int64_t start = gx_nanoseconds();
+  if (count == 1) {
+    task(context, (gx_thread){0, 1, NULL});
+    gx_team_rested(team, gx_nanoseconds() - start);
+    return 0;
+  }
   team->task = task;
   team->context = context;
   team->meeting.count = count;

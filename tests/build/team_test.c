@@ -148,14 +148,19 @@ static void test_cores(void) {
   gx_pool_destroy(pool);
 }
 
-/* How many of the next regions run alone when one of 2 threads, 1000 ns long, slept for so long. */
-static int learned(gx_team *team, int64_t slept) {
+/* How many of the next regions, each `elapsed` ns long, run alone when one of 2 threads, 1000 ns long,
+ * slept for so long. */
+static int learned_from(gx_team *team, int64_t slept, int64_t elapsed) {
   atomic_store(&team->meeting.slept, slept);
   gx_team_learn(team, 2, 1000);
   int alone = 0;
-  while (gx_team_count(team, 2) == 1)
-    alone++;
+  for (; gx_team_count(team, 2) == 1; alone++)
+    gx_team_rested(team, elapsed);
   return alone;
+}
+
+static int learned(gx_team *team, int64_t slept) {
+  return learned_from(team, slept, 1000);
 }
 
 /* Two regions in a row whose threads slept for most of the time send the next ones to one thread,
@@ -168,6 +173,10 @@ static void test_crowded(void) {
     for (int wanted = 4; wanted <= 64; wanted *= 2)
       CHECK(learned(team, 800) == wanted);
     CHECK(learned(team, 1900) == 64);
+    /* Long ones, and one beside which the clock was set, come back sooner. */
+    CHECK(learned_from(team, 1900, 100000000) == 3);
+    CHECK(learned_from(team, 1900, 900000000) == 1);
+    CHECK(learned_from(team, 1900, -900000000) == 64);
     CHECK(learned(team, 700) == 0);
     CHECK(learned(team, 900) == 0);
     CHECK(learned(team, 0) == 0);
