@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.codegen.kernel import Arguments, is_positional, store, workspace_pointer
+from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index, logical
@@ -13,6 +13,7 @@ from graphc.ir.loops import Array, Assign, Barrier, Declare, For, Let, Share, St
 from graphc.ir.spec import Reduce
 from graphc.schedule.columns import COLUMN_ROWS, Columns
 from graphc.schedule.kernel import grain
+from graphc.schedule.runs import is_positional
 
 
 def columns_body(kernel: Columns, arguments: Arguments) -> list[Stmt]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import (
     Arguments,
-    is_positional,
     local_or_work,
-    merged_axes,
     plain_loop,
     shared_loop,
     store,
@@ -22,6 +20,7 @@ from graphc.ir.spec import Reduce
 from graphc.schedule.kernel import grain
 from graphc.schedule.loops import Loops
 from graphc.schedule.rows import Pass
+from graphc.schedule.runs import is_positional, merged_axes
 from graphc.schedule.share import row_axes
 
 

@@ -11,7 +11,7 @@ from graphc.schedule.tiles import round_up
 #: Rows that one partial column sum covers: a law of shape alone.
 COLUMN_ROWS = 128
 #: Cycles in which a vector of a row is added to sums in memory.
-ADDING = 4.0
+ADDING = 0.5
 #: Bytes of column sums that are in work at a time: a local array.
 COLUMN_BYTES = 4096
 
@@ -62,9 +62,9 @@ class Columns(PointKernel):
         stores = [v for v in self.writes if self.is_full(v.node)]
         width = min(self.tile, max(1, inner))
         dtype = self.folds[0].inputs[0].dtype
-        adding = vectors(width, self.isa, dtype) * len(self.folds) * ADDING + LOOP
+        adding = vectors(width, self.isa, dtype) * len(self.folds) * ADDING
         once = self.elementwise(members, stores, width) + adding
-        cycles = outer * tiles * (reduced * once + self.blocks * adding)
+        cycles = outer * tiles * (reduced * once + self.blocks * (adding + LOOP))
         return Work(cycles, outer * self.blocks * tiles, int(self.synchronizes))
 
     def partial_bytes(self, fold: Node) -> int:

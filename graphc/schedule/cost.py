@@ -9,6 +9,7 @@ of a wide out-of-order core; clock and memory are measured.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphc.dtypes import DType
 from graphc.schedule.tiles import vector_bytes
@@ -19,17 +20,28 @@ LOADS = 2.0
 #: Cycles of an element that is read alone, not with its neighbours.
 ALONE = 1.0
 #: Cycles of a simple operation on a number.
-SCALAR = 0.3
+SCALAR = 0.15
 #: Cycles of a loop's beginning and end.
-LOOP = 8.0
+LOOP = 2.5
+#: Cycles in which a loop finds the position along one axis from the number of the iteration.
+COUNTER = 3.0
 #: Cycles of a byte that is packed for products, in its order or transposed.
 PACK = 0.04
 PACK_TURNED = 0.08
 #: Cycles of a call that folds a row: the lanes at its end wait for one another.
-FOLD = 20.0
+FOLD = 6.0
 
-Sources = tuple[float, float, float]
-"""Bytes from the second cache, from the last one, and from memory."""
+
+class Sources(NamedTuple):
+    """Bytes from the second cache, from the last one, and from memory; how many arrays, the code
+    among them, begin in the last one, and in memory.
+    """
+
+    second: float
+    last: float
+    memory: float
+    begin_last: int = 0
+    begin_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +93,37 @@ class Machine:
     last_cache: int = 32 << 20
 
     #: Bytes that a core gets in a cycle from its second cache, and from the last one.
-    SECOND = 32.0
-    LAST = 8.0
-    #: Cycles of a kernel's call, and of a meeting of threads.
-    CALL = 30.0
-    MEETING = 1850.0
+    SECOND = 38.0
+    LAST = 19.0
+    #: Cycles of a kernel's call, of a meeting of threads that have shared work, and of one at which
+    #: the others wait already for the thread that had all of it.
+    CALL = 60.0
+    MEETING = 1050.0
+    AWAITED = 100.0
+    #: Cycles until the first elements of an array are there from the last cache, and from memory.
+    BEGIN_LAST = 10.0
+    BEGIN_MEMORY = 450.0
     #: The part of its cycles in which a core goes forward as the rules count.
     REACHED = 0.95
     #: The part of the memory's flow that one core gets, and that kernels get from all.
-    OF_ONE = 0.65
+    OF_ONE = 0.45
     OF_ALL = 0.85
 
     def fetching(self, sources: Sources, workers: int) -> float:
         """Cycles in which so many cores get what comes from their caches."""
-        second, last, _ = sources
-        return (second / self.SECOND + last / self.LAST) / workers
+        return (sources.second / self.SECOND + sources.last / self.LAST) / workers
 
     def time(self, work: Work, workers: int, sources: Sources) -> float:
         """Nanoseconds of a kernel; what it fetches from caches hides behind what it computes."""
-        waiting = self.CALL + (self.MEETING * (1 + work.meetings) if self.threads > 1 else 0.0)
+        waiting = self.CALL
+        waiting += sources.begin_last * self.BEGIN_LAST
+        waiting += sources.begin_memory * self.BEGIN_MEMORY
+        if self.threads > 1:
+            waiting += self.MEETING * (1 + work.meetings) if workers > 1 else self.AWAITED
         share = self.OF_ONE if workers < self.threads else self.OF_ALL
         computing = work.busiest(workers) / self.REACHED
         cycles = waiting + max(computing, self.fetching(sources, workers))
-        return cycles / self.clock + sources[2] / (share * self.memory)
+        return cycles / self.clock + sources.memory / (share * self.memory)
 
 
 def typical(threads: int) -> Machine:

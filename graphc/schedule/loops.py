@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
-from graphc.schedule.cost import FOLD, Work, vectors
+from graphc.schedule.cost import COUNTER, FOLD, Work, vectors
 from graphc.schedule.encoding import Bits
 from graphc.schedule.fuse import is_split_row
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of, grain
 from graphc.schedule.rows import RowPlan
+from graphc.schedule.runs import is_positional, merged_axes
 from graphc.schedule.share import row_axes
 
 
@@ -61,7 +63,10 @@ class Loops(PointKernel):
         group, plan = self.group, self.rows
         if group.row is None:
             step = plan.passes[0]
-            cycles = self.elementwise(step.points, step.stores, group.size)
+            runs = merged_axes(self, 0, len(self.dims), is_positional(self))
+            length = math.prod(self.dims[slice(*runs[-1])]) if runs else 1
+            cycles = self.elementwise(step.points, step.stores, length)
+            cycles = group.size // max(1, length) * (cycles + (len(runs) - 1) * COUNTER)
             units = -(-group.size // self.row_grain) if not self.share else self.share.grains
             return Work(cycles, units)
         rows, length = group.rows, plan.row_length

@@ -6,6 +6,7 @@ the step before; the bytes that went through the caches since then say from wher
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,40 +36,58 @@ def bounds(program: Program, machine: Machine, gflops: float) -> list[float]:
         max(
             kernel.flops / gflops,
             machine.fetching(sources, machine.threads) / machine.clock,
-            sources[2] / machine.memory,
+            sources.memory / machine.memory,
         )
         for kernel, sources in zip(program.kernels, sources_of(program, machine), strict=True)
     ]
 
 
 def sources_of(program: Program, machine: Machine) -> list[Sources]:
-    """Whence what each kernel touches comes in a step that follows others."""
+    """Whence what each kernel touches comes in a step that follows others. A kernel goes over its
+    arrays side by side, each from its beginning to its end.
+    """
     start, size = _addresses(program)
     touched = np.full(-(-size // _PAGE) + 1, -np.inf)
+    called: dict[Hashable, float] = {}
     clock = 0.0
     found: list[Sources] = []
     second = machine.second_cache * machine.threads
     for turn in range(2):
         for kernel in program.kernels:
-            near = mid = far = 0.0
-            for root in dict.fromkeys((*kernel.reads, *kernel.writes)):
-                moved = kernel.touched(root)
-                if not moved:
+            moved = {root: kernel.touched(root) for root in (*kernel.reads, *kernel.writes)}
+            total = sum(moved.values())
+            sources, begins = [0.0, 0.0, 0.0], [0, 0, 0]
+            for root, nbytes in moved.items():
+                if not nbytes:
                     continue
                 buffer = program.buffers[root]
                 at = start[buffer]
                 pages = touched[at // _PAGE : (at + buffer.nbytes - 1) // _PAGE + 1]
-                since = clock - pages
+                now = clock + np.linspace(0, total, len(pages) + 2)[1:-1]
+                since = now - pages
                 in_second = np.count_nonzero(since <= second)
                 in_last = np.count_nonzero(since <= machine.last_cache) - in_second
-                near += moved * in_second / len(pages)
-                mid += moved * in_last / len(pages)
-                far += moved * (len(pages) - in_second - in_last) / len(pages)
-                clock += moved
-                pages[:] = clock
+                for k, count in enumerate((in_second, in_last, len(pages) - in_second - in_last)):
+                    sources[k] += nbytes * count / len(pages)
+                begins[_level(machine, float(since[0]))] += 1
+                pages[:] = now
+            clock += total
+            # Kernels of equal layers are one function.
+            code = type(kernel), *(n.op.name for n in kernel.nodes), *(v.type for v in moved)
+            begins[_level(machine, clock - called.get(code, -np.inf))] += 1
+            called[code] = clock
             if turn:
-                found.append((near, mid, far))
+                found.append(Sources(*sources, *begins[1:]))
     return found
+
+
+def _level(machine: Machine, since: float) -> int:
+    """What holds the bytes that were touched so many bytes ago: the second cache of some core (0),
+    the last cache (1), memory (2).
+    """
+    if since <= machine.second_cache * machine.threads:
+        return 0
+    return 1 if since <= machine.last_cache else 2
 
 
 def _addresses(program: Program) -> tuple[dict[Buffer, int], int]:

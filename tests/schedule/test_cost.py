@@ -7,7 +7,7 @@ import pytest
 
 import graphc as gx
 from graphc import nn
-from graphc.schedule.cost import Machine, Work
+from graphc.schedule.cost import Machine, Sources, Work
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.kernels import _KERNELS
 from graphc.schedule.program import Program
@@ -49,13 +49,29 @@ def test_every_class_of_kernel_has_a_rule(mixed: Program) -> None:
 
 def test_every_byte_has_a_source(mixed: Program) -> None:
     for kernel, sources in zip(mixed.kernels, sources_of(mixed, MACHINE), strict=True):
-        assert sum(sources) == pytest.approx(kernel.bytes)
+        assert sum(sources[:3]) == pytest.approx(kernel.bytes)
+        arrays = {*kernel.reads, *kernel.writes}
+        assert 0 <= sources.begin_last + sources.begin_memory <= len(arrays) + 1
 
 
 def test_what_is_larger_than_a_cache_comes_from_behind_it() -> None:
     small, large = (program(lambda x: (x + 1) * x, (n,)) for n in (1 << 12, 1 << 24))
-    assert sources_of(small, MACHINE)[0][1:] == (0, 0)
-    assert sources_of(large, MACHINE)[0][:2] == (0, 0)
+    near, far = sources_of(small, MACHINE)[0], sources_of(large, MACHINE)[0]
+    assert near[1:] == (0, 0, 0, 0)
+    # Its code has run 128 MiB ago, too.
+    assert far[:2] == (0, 0) and far.begin_memory == 3
+
+
+def test_of_a_long_array_the_next_kernel_finds_no_more_in_the_cache() -> None:
+    """Both go from its beginning to its end, so as much lies between everywhere."""
+
+    def two(x):
+        y = x * 2
+        return y, gx.sum(y + 1, axis=0)
+
+    whole = program(two, (1 << 14, 1 << 9))
+    writes, reads = sources_of(whole, MACHINE)
+    assert len(whole.kernels) == 2 and writes[:2] == reads[:2] == (0, 0)
 
 
 def test_more_rows_cost_as_much_more() -> None:
@@ -79,3 +95,12 @@ def test_rows_that_are_picked_are_what_is_read() -> None:
 
     (kernel,) = program(pick, (table, 64)).kernels
     assert kernel.bytes < 4 * rows * 64 * 4
+
+
+def test_a_kernel_of_one_thread_waits_little() -> None:
+    """The others are there already when it comes to the meeting."""
+    near = Sources(0, 0, 0)
+    alone, shared = (MACHINE.time(Work(100.0, 2), workers, near) for workers in (1, 2))
+    assert shared - alone > MACHINE.MEETING / MACHINE.clock / 2
+    cold = Sources(0, 0, 0, begin_memory=3)
+    assert MACHINE.time(Work(100.0), 1, cold) - alone == 3 * MACHINE.BEGIN_MEMORY / MACHINE.clock
