@@ -88,11 +88,14 @@ class Point:
     flops: float
 
 
-def measured(family: str, threads: int, seconds: float) -> list[Point]:
+def measured(family: str, threads: int, seconds: float, cold: Path | None) -> list[Point]:
+    """The points of a family; in a folder, each with an empty cache of its own."""
     make, sizes = FAMILIES[family]
     made, calls = [], []
     for size in sizes:
         loss, params, batch = make(size)
+        if cold is not None:
+            os.environ["GRAPHC_CACHE_DIR"] = str(cold / f"{family}-{size}")
 
         def step(params: Any, *batch: Tensor, loss: Any = loss) -> Any:
             value = loss(params, *batch)
@@ -121,23 +124,32 @@ def exponents(points: Sequence[Point]) -> dict[str, float]:
 
 
 def plot(found: dict[str, list[Point]], path: Path) -> None:
-    """Time, text and compiling against size, a chart for each family, all axes logarithmic."""
+    """Above, time against size beside what grows as the arithmetic does; below, text and compiling.
+    A column of charts for each family, all axes logarithmic.
+    """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
-    figure = Figure(figsize=(4 * len(found), 4), layout="constrained")
-    charts = figure.subplots(1, len(found), squeeze=False)[0]
-    for axes, (name, points) in zip(charts, found.items(), strict=True):
+    figure = Figure(figsize=(3.6 * len(found), 6.5), layout="constrained")
+    charts = figure.subplots(2, len(found), squeeze=False, sharex="col")
+    for (name, points), above, below in zip(found.items(), *charts, strict=True):
         fitted, sizes = exponents(points), [p.size for p in points]
-        lines = {
-            f"step, ms: n^{fitted['time']:.2f}": [1e3 * p.seconds for p in points],
-            f"C, kB: n^{fitted['C']:.2f}": [p.text / 1e3 for p in points],
-            f"compiling, s: n^{fitted['compiling']:.2f}": [p.making for p in points],
-        }
-        for label, values in lines.items():
-            axes.loglog(sizes, values, "o-", label=label)
-        axes.set(xlabel=name)
-        axes.legend()
-    figure.savefig(path)
+        times = [1e3 * p.seconds for p in points]
+        like = [times[0] * p.flops / points[0].flops for p in points]
+        above.loglog(sizes, times, "o-", label=f"step, ms: n^{fitted['time']:.2f}")
+        above.loglog(sizes, like, ":", label="in proportion to its arithmetic")
+        texts, making = [p.text / 1e3 for p in points], [p.making for p in points]
+        below.loglog(sizes, texts, "s-", label=f"C, kB: n^{fitted['C']:.2f}")
+        below.loglog(sizes, making, "^-", label=f"compiling, s: n^{fitted['compiling']:.2f}")
+        below.set_ylim(0.1, 1000)
+        above.set_title(f"flops^{fitted['time by flops']:.2f}")
+        below.set_xlabel(name)
+        below.set_xticks(sizes, [str(n) for n in sizes])
+        below.xaxis.set_minor_locator(NullLocator())
+        for axes in (above, below):
+            axes.grid(visible=True, alpha=0.3)
+            axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
@@ -154,9 +166,8 @@ def main() -> None:
         if name not in FAMILIES:
             parser.error(f"no {name!r}; there are {', '.join(FAMILIES)}")
     with TemporaryDirectory(prefix="benchmark-") as cache:
-        if not parsed.warm:
-            os.environ["GRAPHC_CACHE_DIR"] = cache
-        found = {name: measured(name, parsed.threads, parsed.seconds) for name in names}
+        cold = None if parsed.warm else Path(cache)
+        found = {name: measured(name, parsed.threads, parsed.seconds, cold) for name in names}
     if parsed.plot is not None:
         plot(found, parsed.plot)
     if parsed.json:
