@@ -77,7 +77,7 @@ def sources_of(program: Program, machine: Machine) -> list[Sources]:
             begins[_level(machine, clock - called.get(code, -np.inf))] += 1
             called[code] = clock
             if turn:
-                found.append(Sources(*sources, *begins[1:]))
+                found.append(Sources(sources[0], sources[1], sources[2], *begins[1:]))
     return found
 
 
