@@ -21,7 +21,7 @@ from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
 from graphc.ir.graph import Graph, Value
 from graphc.kernel_info import KernelInfo, kernel_info
-from graphc.memory import Choice, MemoryReport, Saved, byte_count
+from graphc.memory import Choice, Frozen, MemoryReport, Saved, byte_count
 from graphc.passes.pipeline import Stage
 from graphc.planning import Planner, Planning
 from graphc.profile import Profile
@@ -66,6 +66,8 @@ def lower(
     threads = cpu.cores() if threads is None else threads
     check_threads(threads)
     planner = Planner(cpu.isa(target), threads, tuple(keep), tuple(recompute), budget)
+    thawed = traced.passing
+    passing = None if thawed is None else lambda: lower(thawed(), target=target, threads=threads)
 
     def planned(choices: Choices) -> Lowered[P, R]:
         free = replace(planner, budget=None)
@@ -79,15 +81,16 @@ def lower(
         key = stepcode.key(traced.graph, target, threads, budget, tune)
     known = stepcode.find(key)
     if known is not None:
-        return Lowered(traced, target, planning, key, known)
+        return Lowered(traced, target, planning, key, known, passing)
     made = planning()
-    return Lowered(traced, target, lambda: made, key)
+    return Lowered(traced, target, lambda: made, key, passing=passing)
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered(Generic[P, R]):
     """A step in C, with everything that is known about it before it runs. `planned` gives its plan,
-    when somebody asks; `known` is its code where the cache has it under `key`.
+    when somebody asks; `known` is its code where the cache has it under `key`; `passing` the step
+    without the user's `stop_gradient`, where there are any.
     """
 
     traced: Traced[P, R]
@@ -95,6 +98,7 @@ class Lowered(Generic[P, R]):
     planned: Callable[[], Planning]
     key: stepcode.Key | None = None
     known: StepCode | None = None
+    passing: Callable[[], Lowered[P, R]] | None = None
 
     @cached_property
     def _planning(self) -> Planning:
@@ -166,7 +170,14 @@ class Lowered(Generic[P, R]):
             self.search.graph,
             self._peak_without,
             lambda: max((k.stack_bytes for k in self.unit.kernels), default=0),
+            self._frozen,
         )
+
+    def _frozen(self) -> Frozen | None:
+        """What the user's `stop_gradient` saves."""
+        if self.passing is None:
+            return None
+        return Frozen.between(self.traced.stops, self.program, self.passing().program)
 
     def _peak_without(self, value: Value) -> int:
         """The arena where a value is computed again instead of kept."""

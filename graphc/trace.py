@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
@@ -20,9 +21,10 @@ from graphc.functions.promotion import as_value
 from graphc.functions.required import function, tensor_type
 from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Value, new_input
-from graphc.ir.site import located, root
+from graphc.ir.site import Site, located, root
 from graphc.passes.pipeline import Stage, optimize
 from graphc.tensor import Tensor
+from graphc.transforms.frozen import stopping
 from graphc.transforms.tapping import tapping, watched
 
 Number: TypeAlias = type[bool] | type[int] | type[float]
@@ -114,6 +116,9 @@ class Traced(Generic[P, R]):
     signature: Signature
     #: Plans that were made for other lowerings, by what they were made for.
     searches: dict[Any, Any] = field(default_factory=dict, repr=False)
+    #: The user's lines that stop gradients, and the step as it is where they let them pass.
+    stops: tuple[Site | None, ...] = ()
+    passing: Callable[[], Traced[P, R]] | None = field(default=None, repr=False)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -192,12 +197,37 @@ def trace(
     sizes. Raises TraceError for anything else.
     """
     function(fn, "trace")
+    one = partial(_traced, fn, donate_argnums, static_argnums)
+    with stopping() as stops:
+        traced = _at_all_sizes(one, args)
+    if not stops:
+        return traced
+    static = _positions(static_argnums, len(args), "static_argnums")
+    # What is kept holds no arrays.
+    types = [x if k in static else tree.map(_described, x) for k, x in enumerate(args)]
+    return replace(traced, stops=tuple(stops), passing=lambda: _passing(one, types))
+
+
+def _at_all_sizes(one: Callable[..., Traced[P, R]], args: Sequence[Any]) -> Traced[P, R]:
     kinds = [x for x in tree.leaves(args) if isinstance(x, BoundedType)]
     if kinds:
         from graphc.bounded.tracing import traced
 
-        return traced(partial(_traced, fn, donate_argnums, static_argnums), args, kinds)
-    return _traced(fn, donate_argnums, static_argnums, *args)
+        return traced(one, args, kinds)
+    return one(*args)
+
+
+def _passing(one: Callable[..., Traced[P, R]], args: Sequence[Any]) -> Traced[P, R]:
+    with stopping(passing=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _at_all_sizes(one, args)
+
+
+def _described(x: Any) -> Any:
+    """An argument's leaf without its elements."""
+    if isinstance(x, BoundedType) or type(x) in _PYTHON_SCALARS:
+        return x
+    return _leaf(x, "").type
 
 
 def _traced(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import linecache
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from textwrap import shorten
 
+from graphc.ir.site import Site
 from graphc.memory.ledger import Saved
 from graphc.memory.report import MemoryReport
 from graphc.memory.sizes import megabytes
 from graphc.schedule.budget import Plan, Search
+
+#: A file and a line of it.
+Place = tuple[str, int]
 
 #: What the classes of live bytes are called.
 _WORDS = {
@@ -21,8 +27,11 @@ _WORDS = {
     "padding": "padding to multiples of 64",
     "gaps": "gaps that nothing fits into",
 }
-#: Lines of the user's that are listed.
-_LINES = 8
+#: Groups of values alike that are listed, the part of what is kept from which on they are, and the
+#: characters of a line of the user's.
+_GROUPS = 8
+_SMALL = 0.005
+_WIDTH = 76
 #: The part of the arena that a change has to save to be worth naming.
 _WORTH = 0.05
 
@@ -54,26 +63,63 @@ def explain(memory: MemoryReport, search: Search, name: str, flops: float) -> li
         kept = f"{_mb(memory.kept_bytes)} in {count} value{'s' if count > 1 else ''}"
         lines += ["", f"kept for the backward pass, by your line: {kept}", *_by_line(memory)]
     lines += ["", "how good the plan is:", *_certificates(memory)]
+    if memory.frozen is not None:
+        lines += ["", f"frozen: {memory.frozen}"]
     return [*lines, "", f"what to change first: {_advice(memory, search, flops)}"]
 
 
 def _by_line(memory: MemoryReport) -> Iterator[str]:
-    """The lines of the user's that keep the most, with the largest value and why it is kept."""
-    groups: dict[str, list[Saved]] = {}
-    for row in memory.saved:
-        groups.setdefault(row.site or "no line", []).append(row)
+    """The lines of the user's that keep the most, as they are written, and what they keep: values
+    alike, the type of one, and why it is kept.
+    """
+    groups: dict[tuple[Place, str, str], list[Saved]] = {}
+    written: dict[Place, Site | None] = {}
+    for row, line in zip(memory.saved, _lines(memory.saved), strict=True):
+        groups.setdefault((_place(line), row.value, row.kind), []).append(row)
+        written[_place(line)] = line
     ordered = sorted(groups.items(), key=lambda item: -sum(r.bytes for r in item[1]))
-    for site, rows in ordered[:_LINES]:
+    shown = [g for g in ordered if sum(r.bytes for r in g[1]) >= _SMALL * memory.kept_bytes]
+    shown = shown[:_GROUPS]
+    before: Place | None = None
+    for (place, value, kind), rows in shown:
+        line = written[place]
+        if line is not None and place != before:
+            yield f"  {line}  {_text(line)}"
+        before = place
         size = sum(r.bytes for r in rows)
         many = f"{len(rows)} × " if len(rows) > 1 else ""
         why = rows[0].rule.split("; ")[0]
-        yield (
-            f"{megabytes(size)} {_percent(size, memory.kept_bytes)}  {site}: {many}{rows[0].value},"
-            f" {rows[0].kind} ({why})"
-        )
-    rest = sum(r.bytes for _, rows in ordered[_LINES:] for r in rows)
-    if rest:
-        yield f"{megabytes(rest)} {_percent(rest, memory.kept_bytes)}  other lines"
+        yield f"{megabytes(size)} {_percent(size, memory.kept_bytes)}  {many}{value}, {kind}: {why}"
+    rest = [r for _, rows in ordered[len(shown) :] for r in rows]
+    size = sum(r.bytes for r in rest)
+    if size:
+        yield f"{megabytes(size)} {_percent(size, memory.kept_bytes)}  {len(rest)} others"
+
+
+def _lines(rows: Sequence[Saved]) -> list[Site | None]:
+    """For each row the innermost line that tells it from others: the line of a helper that several
+    lines call says less than theirs.
+    """
+    calls = [row.calls for row in rows]
+    while True:
+        callers: dict[Place, set[Place]] = {}
+        for path in calls:
+            if len(path) > 1:
+                callers.setdefault(_place(path[0]), set()).add(_place(path[1]))
+        shared = {place for place, by in callers.items() if len(by) > 1}
+        moved = [p[1:] if len(p) > 1 and _place(p[0]) in shared else p for p in calls]
+        if moved == calls:
+            return [path[0] if path else None for path in calls]
+        calls = moved
+
+
+def _place(line: Site | None) -> Place:
+    return ("", 0) if line is None else (line.filename, line.line)
+
+
+def _text(line: Site) -> str:
+    """A line of the user's as it is written."""
+    return shorten(linecache.getline(line.filename, line.line), _WIDTH, placeholder=" …")
 
 
 def _certificates(memory: MemoryReport) -> Iterator[str]:
@@ -89,14 +135,18 @@ def _certificates(memory: MemoryReport) -> Iterator[str]:
 
 def _advice(memory: MemoryReport, search: Search, flops: float) -> str:
     """The first thing to change, with what it brings."""
-    saved = memory.at_peak.get("saved", 0)
-    if memory.state_bytes > memory.peak_bytes:
-        return (
-            f"the state, {_mb(memory.state_bytes)} of parameters and what the optimizer keeps for"
-            " them, is larger than the arena; an optimizer with less state (sgd) or fewer"
-            " parameters make it smaller"
-        )
-    smaller = _cheapest(memory, search) if saved else None
+    arena = _advice_on_arena(memory, search, flops)
+    if memory.state_bytes <= memory.peak_bytes:
+        return arena
+    return (
+        f"the state, {_mb(memory.state_bytes)} of parameters and what the optimizer keeps for them,"
+        " is larger than the arena; an optimizer with less state (sgd) or fewer parameters make it"
+        f" smaller. In the arena: {arena}"
+    )
+
+
+def _advice_on_arena(memory: MemoryReport, search: Search, flops: float) -> str:
+    smaller = _cheapest(memory, search) if memory.at_peak.get("saved", 0) else None
     if smaller is not None:
         work = max(0, smaller.recompute_flops - memory.recompute_flops)
         less = memory.peak_bytes - smaller.peak_bytes
@@ -106,7 +156,8 @@ def _advice(memory: MemoryReport, search: Search, flops: float) -> str:
             f" {100 * work / max(flops, 1):.1f} % more arithmetic"
         )
     return (
-        "the batch: what is live in this kernel grows with it"
+        "the batch: what is live in this kernel grows with it, and computing more again would save"
+        " little; gx.microbatch takes the batch in parts"
         if memory.peak_bytes > memory.const_bytes
         else "the constants, arrays that the function closes over; give them as arguments"
     )

@@ -11,8 +11,10 @@ from graphc.autodiff.effort import is_light, is_pure, spec_of
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
+from graphc.ir.site import Site
 from graphc.ir.spec import Reduce, View
-from graphc.schedule.encoding import is_predicate
+from graphc.ir.variables import assigned
+from graphc.schedule.encoding import is_encoding
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.program import Buffer, Memory, Program
 
@@ -22,9 +24,10 @@ class Saved:
     """A row of the activation ledger: a value that lives from the forward to the backward pass.
 
     `rule` says which operators' derivatives asked for it and as what; `kind` is the first of these
-    that holds: "mask" (a bool), "statistic" (computed from reductions alone), "operator output" (it
-    is the result of the operator whose derivative asks), "operator input". `recompute_flops` is the
-    work of computing it again from the other kept values and the arguments.
+    that holds: "mask" (a bool, or which elements max pooling chose), "statistic" (computed from
+    reductions alone), "operator output" (it is the result of the operator whose derivative asks),
+    "operator input". `recompute_flops` is the work of computing it again from the other kept values
+    and the arguments.
     """
 
     value: str
@@ -40,6 +43,8 @@ class Saved:
     site: str
     #: Where the value stands in the optimized graph: the node's number, and which of its results.
     place: tuple[int, int]
+    #: That line and the user's calls that led there, innermost first.
+    calls: tuple[Site, ...] = field(repr=False)
     _drop: Callable[[], int] = field(repr=False)
 
     @cached_property
@@ -136,16 +141,27 @@ def rows(program: Program, optimized: Graph, drop: Callable[[Value], int]) -> tu
                 _recompute_flops(value, values),
                 str(value.node.meta.site or ""),
                 place,
+                tuple(_calls(value.node.meta.site)),
                 partial(drop, origin) if is_pure(value.node) else int,
             )
         )
     return tuple(sorted(result, key=lambda r: (-r.bytes, r.place)))
 
 
+def _calls(site: Site | None) -> Iterator[Site]:
+    while site is not None:
+        yield site
+        site = site.caller
+
+
 def name(value: Value) -> str:
-    """The user's name of a value where there is one, else its operator; and its type."""
+    """The user's name of a value, or the variable that holds it, where there is one, else its
+    operator; and its type.
+    """
     node = value.node
-    return f"{node.meta.name or node.written.op.name} {value.type}"
+    operator = node.written.op.name
+    variable = assigned(node.meta.site, operator) if node.meta.rule is None else None
+    return f"{node.meta.name or variable or operator} {value.type}"
 
 
 def describe(node: Node) -> str:
@@ -161,7 +177,7 @@ def _roots(kernel: Kernel, node: Node) -> Iterator[Value]:
 
 
 def _kind(value: Value, roles: Sequence[str]) -> str:
-    if is_predicate(value):
+    if is_encoding(value):
         return "mask"
     if _is_statistic(value):
         return "statistic"
@@ -205,7 +221,7 @@ def _rules(value: Value, readers: list[Node], graph: Graph) -> Iterator[tuple[st
 
 
 def _role(rule: Node, value: Value) -> str:
-    if is_predicate(value):
+    if is_encoding(value):
         return "mask"
     origin = value.node.written.meta
     for k, operand in enumerate(rule.inputs):

@@ -12,6 +12,7 @@ from typing import Any
 from graphc.ir.graph import Graph, Value
 from graphc.memory import ledger
 from graphc.memory.bounds import order_lower_bound
+from graphc.memory.frozen import Frozen
 from graphc.memory.sizes import megabytes
 from graphc.schedule.program import ALIGNMENT, Buffer, Memory, Program
 from graphc.schedule.remat import least_kept_bytes, recomputed
@@ -43,7 +44,8 @@ class MemoryReport:
     """Figures in bytes; MB is 10⁶ bytes.
 
     `optimized` is the graph before anything is computed again; `drop(value)` plans the step with a
-    value computed again; `stack` tells the largest local arrays of a kernel.
+    value computed again; `stack` tells the largest local arrays of a kernel, `frozen` what
+    `stop_gradient` saves.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class MemoryReport:
         optimized: Graph,
         drop: Callable[[Value], int],
         stack: Callable[[], int],
+        frozen: Callable[[], Frozen | None] = lambda: None,
     ):
         self._program = program
         self._optimized = optimized
         self._drop = drop
         self._stack = stack
+        self._frozen = frozen
         graph = program.graph
         self.peak_bytes = program.plan.peak
         self.max_live_bytes = program.plan.max_live
@@ -91,6 +95,13 @@ class MemoryReport:
     def stack_bytes(self) -> int:
         """The largest local arrays of a kernel, on the stack of each thread."""
         return self._stack()
+
+    @cached_property
+    def frozen(self) -> Frozen | None:
+        """What the user's `stop_gradient` saves; None where there is none. The step is traced and
+        planned without it for this.
+        """
+        return self._frozen()
 
     @property
     def total_bytes(self) -> int:
@@ -179,6 +190,7 @@ class MemoryReport:
         return {
             **{name: getattr(self, name) for name in FIGURES},
             "recompute_flops": self.recompute_flops,
+            "frozen": None if self.frozen is None else asdict(self.frozen),
             "at_peak": self.at_peak,
             "saved": [row.to_dict() for row in self.saved],
             "allocations": [asdict(a) for a in self.allocations],

@@ -9,7 +9,7 @@ from graphc import functions as F
 from graphc.functions.promotion import as_tensor, as_value
 from graphc.ops import activation
 from graphc.tensor import Tensor
-from graphc.transforms import stop_gradient
+from graphc.transforms.frozen import detached
 
 
 def relu(x: Any) -> Tensor:
@@ -122,4 +122,4 @@ def glu(x: Any, axis: int = -1) -> Tensor:
 def _limited(x: Any, low: float, high: float) -> Tensor:
     x = as_tensor(x)
     inside = (x > low) & (x < high)
-    return F.where(inside, x, F.clip(stop_gradient(x), low, high))
+    return F.where(inside, x, F.clip(detached(x), low, high))

@@ -13,7 +13,7 @@ from graphc.ir.site import located
 from graphc.nn.activations import relu, softplus
 from graphc.nn.softmax import log_softmax
 from graphc.tensor import Tensor
-from graphc.transforms import stop_gradient
+from graphc.transforms.frozen import detached
 
 
 def softmax_cross_entropy(logits: Any, probabilities: Any) -> Tensor:
@@ -56,7 +56,7 @@ def softmax_cross_entropy_with_integer_labels(
     aim = _pick(logits, labels)
     # The largest is a mere shift, which keeps exp from overflowing: it carries no derivative.
     classes = logits.shape[-1]
-    largest = stop_gradient(F.max(logits, axis=-1)) if classes else F.zeros_like(aim)
+    largest = detached(F.max(logits, axis=-1)) if classes else F.zeros_like(aim)
     aim, z = aim - largest, logits - F.expand_dims(largest, axis=-1)
     if label_smoothing:
         aim = (1 - label_smoothing) * aim + label_smoothing * F.mean(z, axis=-1)

@@ -10,7 +10,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.promotion import as_tensor, whole
 from graphc.ir.site import located
 from graphc.tensor import Tensor
-from graphc.transforms import stop_gradient
+from graphc.transforms.frozen import detached
 
 
 def layer_norm(x: Any, scale: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Tensor:
@@ -81,8 +81,8 @@ def batch_norm(
         mean = F.mean(x, axis=over, keepdims=True)
         distance = x - mean
         var = F.mean(F.square(distance), axis=over, keepdims=True)
-        unbiased = stop_gradient(var) * (count / (count - 1))
-        running_mean = _moved(running_mean, stop_gradient(mean), momentum)
+        unbiased = detached(var) * (count / (count - 1))
+        running_mean = _moved(running_mean, detached(mean), momentum)
         running_var = _moved(running_var, unbiased, momentum)
     else:
         distance = x - _along(running_mean, axis, x.ndim)

@@ -48,7 +48,7 @@ from graphc.ops.indexing import gather, pick, take_along_axis
 from graphc.ops.linalg import triangular_solve
 from graphc.ops.placing import concat, pad, unslice
 from graphc.ops.pooling import avg_pool, max_pool, sum_pool
-from graphc.ops.pooling_gradient import max_pool_grad
+from graphc.ops.pooling_gradient import max_pool_chosen, max_pool_spread, max_pool_taps
 from graphc.ops.random import random_bits
 from graphc.ops.reduction import (
     all,
@@ -117,7 +117,9 @@ __all__ = [
     "matmul",
     "max",
     "max_pool",
-    "max_pool_grad",
+    "max_pool_chosen",
+    "max_pool_spread",
+    "max_pool_taps",
     "min",
     "no_derivative",
     "pad",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphc import ops
-from graphc.dtypes import ALL, TensorType, bool_, float32, float64, int32
+from graphc.dtypes import ALL, TensorType, bool_, float32, float64
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.expr import Expr, Load, call, const, index
 from graphc.ir.graph import Node, Op, Value, apply
@@ -111,35 +111,10 @@ class MaxPool(Op):
     def padded(self, x: Value) -> Value:
         return padded(x, self.padding, ops.constant(_lowest(x.dtype.numpy)))
 
-    @property
-    def _taps(self) -> tuple[int, ...]:
-        """The axes of the taps in the array of all windows."""
-        d = len(self.kernel)
-        return tuple(range(1 + d, 1 + 2 * d))
-
-    def _windows(self, x: Value) -> Value:
-        lowest = ops.constant(_lowest(x.dtype.numpy))
-        return windows(x, self.kernel, self.strides, self.padding, lowest)
-
-    def _spread(self, value: Value, shape: tuple[int, ...]) -> Value:
-        """One value for each window, at all its taps."""
-        kept = tuple(a for a in range(len(shape)) if a not in self._taps)
-        return ops.broadcast(value, shape, kept)
-
-    def chosen(self, x: Value, y: Value) -> Value:
-        """Whether a tap of a window of x is its result in y: bool[n, o…, k…, c]."""
-        every = self._windows(x)
-        best = self._spread(y, every.shape)
-        taps = math.prod(self.kernel)
-        number = ops.reshape(ops.iota((taps,), 0, int32), self.kernel)
-        number = ops.broadcast(number, every.shape, self._taps)
-        candidate = ops.logical_or(ops.equal(every, best), ops.not_equal(every, every))
-        first = ops.min(ops.where(candidate, number, ops.full_like(number, taps)), self._taps)
-        return ops.equal(number, self._spread(first, every.shape))
-
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         x = node.inputs[0]
-        given = ops.max_pool_grad(self.padded(x), g, self.kernel, self.strides)
+        taps = ops.max_pool_taps(self.padded(x), self.kernel, self.strides)
+        given = ops.max_pool_spread(taps, g, self.kernel)
         return (fold(given, x.shape[1:-1], self.strides, self.padding),)
 
     def jvp(self, node: Node, t: Value | None) -> Sequence[Value | None]:
@@ -147,8 +122,10 @@ class MaxPool(Op):
             return (None,)
         zero = ops.constant(0, t.dtype)
         every = windows(t, self.kernel, self.strides, self.padding, zero)
-        moved = ops.where(self.chosen(*node.inputs, *node.outputs), every, ops.zeros_like(every))
-        return (ops.sum(moved, self._taps),)
+        chosen = ops.max_pool_chosen(self.padded(node.inputs[0]), self.kernel, self.strides)
+        moved = ops.where(chosen, every, ops.zeros_like(every))
+        d = len(self.kernel)
+        return (ops.sum(moved, tuple(range(1 + d, 1 + 2 * d))),)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return ops.batch_merged(self, size, inputs, batched)

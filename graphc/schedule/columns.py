@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
 from graphc.schedule.cost import LOOP, Work, vectors
+from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import PointKernel, Workspace, grain
 from graphc.schedule.tiles import round_up
 
@@ -76,6 +77,12 @@ class Columns(PointKernel):
         if self.blocks == 1:
             return Workspace()
         return Workspace(shared=sum(self.partial_bytes(n) for n in self.folds))
+
+    def can_pack(self, value: Value, bits: Bits) -> bool:
+        """Blocks of COLUMN_ROWS rows are whole bytes."""
+        outer, reduced, inner = self.extents
+        whole = outer == 1 or reduced % ROWS == 0
+        return self.is_full(value.node) and bits.columns == inner and whole
 
     def may_overwrite(self, root: Value, write: Value) -> bool:
         return self.is_full(write.node) and super().may_overwrite(root, write)

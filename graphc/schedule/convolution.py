@@ -23,6 +23,7 @@ from graphc.schedule.correlation import (
     tap_numbers,
 )
 from graphc.schedule.cost import PACK, Work
+from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of
 from graphc.schedule.product import PRODUCT_GRAIN
 from graphc.schedule.tiles import TRIED, UNITS, register_tiles, round_up, tile_cycles
@@ -239,6 +240,14 @@ class Correlation(Convolution):
         cycles = images * cycles + self.units * self.copying + self.panel_bytes * PACK
         cycles += self._epilogue(images)
         return Work(cycles, self.units, 1)
+
+    def can_pack(self, value: Value, bits: Bits) -> bool:
+        """Pixels are rows of bits: in one phase they come in order, and units are whole bytes."""
+        if len(self.phases) > 1 or bits.columns != self.node.types[0].shape[-1]:
+            return False
+        image = math.prod(axis.count for axis in self.axes)
+        unit = self.block * math.prod(axis.count for axis in self.axes[1:])
+        return image % ROWS == 0 and (self.blocks == 1 or unit % ROWS == 0)
 
     def _epilogue(self, images: int) -> float:
         result = self.node.types[0]

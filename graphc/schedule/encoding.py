@@ -76,6 +76,11 @@ def is_predicate(value: Value) -> bool:
     return value.dtype is bool_ and value.type.size > 1
 
 
+def is_encoding(value: Value) -> bool:
+    """Whether a value stands for another one where a derivative asks, in a few bits an element."""
+    return is_predicate(value) or value.node.op.compact
+
+
 def bits_of(value: Value) -> Bits | None:
     """How a value is packed; None where it stays as it is."""
     if not is_predicate(value) or not value.shape or value.shape[-1] < MIN_COLUMNS:

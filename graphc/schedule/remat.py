@@ -6,8 +6,9 @@ views are repeated, which fuse into their readers; a `Policy` may allow more. Co
 clones, marked, so that nothing merges them with their originals; they compute the same bits.
 
 The backward pass often asks for no more of an array than a predicate of it, such as where a ReLU
-was positive: one bit an element. A predicate that a derivative rule computes from values of the
-forward pass alone may be computed there, and kept in the place of what it was computed from.
+was positive: one bit an element; or for which elements max pooling chose. Such an encoding, that a
+derivative rule computes from values of the forward pass alone, may be computed there, and kept in
+the place of what it was computed from.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import View
 from graphc.ir.structure import repeated
-from graphc.schedule.encoding import encoded_bytes, is_predicate
+from graphc.schedule.encoding import encoded_bytes, is_encoding
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Turn:
-    """The forward nodes of a graph; `early`, the predicates of forward values that the backward
+    """The forward nodes of a graph; `early`, the encodings of forward values that the backward
     pass computes, with the light work in front of them; and what the rest of the backward pass
     reads of both, in order.
     """
@@ -75,10 +76,10 @@ def _early(graph: Graph, forward: frozenset[Node]) -> frozenset[Node]:
     possible: set[Node] = set()
     for node in graph.nodes:
         inside = all(v.node in forward or v.node in possible for v in node.inputs)
-        if inside and node not in forward and is_light(node):
+        if inside and node not in forward and (is_light(node) or node.op.compact):
             possible.add(node)
     found: set[Node] = set()
-    stack = [n for n in possible if is_predicate(n.outputs[0])]
+    stack = [n for n in possible if is_encoding(n.outputs[0])]
     while stack:
         node = stack.pop()
         if node in possible and node not in found:
@@ -161,7 +162,7 @@ def _prices(graph: Graph, turn: Turn, policy: Policy) -> cut.Prices:
             return None
         if value.type.size <= 1:
             return 0.0
-        if value.node in turn.early and not is_predicate(value):
+        if value.node in turn.early and not is_encoding(value):
             return None
         return None if isinstance(spec_of(value.node), View) else float(encoded_bytes(value))
 

@@ -7,7 +7,8 @@ from graphc.transforms.checkpointing import checkpoint
 from graphc.transforms.control import cond, scan, while_loop
 from graphc.transforms.custom import custom_vjp
 from graphc.transforms.custom_op import custom_op
-from graphc.transforms.derivatives import grad, stop_gradient, value_and_grad
+from graphc.transforms.derivatives import grad, value_and_grad
+from graphc.transforms.frozen import stop_gradient
 from graphc.transforms.jacobians import hessian, hvp, jacfwd, jacrev, jvp, vjp
 from graphc.transforms.microbatching import microbatch
 from graphc.transforms.tapping import Tapped, tap

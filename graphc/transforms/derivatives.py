@@ -141,8 +141,3 @@ def _cotangent(y: Tensor, seed: Any) -> Value:
     if value.shape != y.shape:
         raise ShapeError(located(f"grad: the result is {y.type}, the seed {value.type}"))
     return ops.astype(value, y.dtype)
-
-
-def stop_gradient(x: Any) -> Any:
-    """The values of a pytree forward, nothing backward (PyTorch's `detach`)."""
-    return tree.map(lambda leaf: Tensor(ops.stop_gradient(as_value(leaf))), x)

@@ -49,7 +49,8 @@ def test_it_says_where_bytes_are_and_what_to_change(graphc: Command, deep: Path)
     assert run.status == 0, run.err
     assert "train: an arena of" in run.out
     assert "kept from the forward pass for the backward pass" in run.out
-    assert "deep.py:10: 15 × tanh float32[4096,96], operator output" in run.out
+    assert "deep.py:10  h = gx.tanh(h @ w)" in run.out
+    assert "15 × h float32[4096,96], operator output: output of tanh (deep.py:10)" in run.out
     assert "what to change first: compute some of what is kept again: memory_budget=" in run.out
     assert len(run.out.splitlines()) < 40
 

@@ -55,6 +55,24 @@ def of_batch(x, w):
     return gx.grad(gx.sum(gx.sin(gx.mean(h + 1, axis=-1))), (x, w))
 
 
+def of_convolution(x, w):
+    """Of several units an image; the gradient of the weights reads the mask where it copies y."""
+    h = nn.relu(nn.conv2d(x, w, padding="SAME", layout="NHWC"))
+    return gx.grad(gx.sum(gx.sin(gx.mean(h, axis=(1, 2)))), (x, w))
+
+
+def of_groups(x, w):
+    h = nn.relu(nn.conv2d(x, w, padding="SAME", groups=2, layout="NHWC"))
+    return gx.grad(gx.sum(gx.sin(gx.mean(h, axis=(1, 2)))), (x, w))
+
+
+def of_columns(x, w):
+    """A kernel of column sums, in several blocks of rows, writes the mask."""
+    total = gx.cumulative_sum(x, axis=1) - w
+    h = nn.relu(total)
+    return gx.grad(gx.sum(gx.sin(gx.mean(h, axis=0))), (x, w))
+
+
 CASES: list[tuple[Callable, tuple[np.ndarray, ...], int]] = [
     (of_product, (floats(517, 40), floats(40, 70)), 517 * 70),
     (of_product, (floats(61, 9, dtype="float64"), floats(9, 33, dtype="float64")), 61 * 33),
@@ -62,6 +80,9 @@ CASES: list[tuple[Callable, tuple[np.ndarray, ...], int]] = [
     (of_rows, (floats(83, 41), floats(83, 41)), 83 * 41),
     (of_parts, (floats(75, 64), floats(75, 64)), 75 * 64),
     (of_batch, (floats(96, 24), floats(24, 48)), 96 * 48),
+    (of_convolution, (floats(3, 24, 24, 4), floats(3, 3, 4, 37)), 3 * 24 * 24 * 37),
+    (of_groups, (floats(2, 4, 8, 4), floats(3, 3, 2, 34)), 2 * 4 * 8 * 34),
+    (of_columns, (floats(301, 41), floats(301, 41)), 301 * 41),
 ]
 
 

@@ -86,6 +86,48 @@ def test_a_convolution_with_batch_norm_keeps_its_result_and_statistics():
     assert 4 * PICTURE <= found <= 4 * PICTURE + 8 * CHANNELS
 
 
+def pooled(window: int, stride: int) -> Callable[..., Any]:
+    padding = 1 if window > stride else 0
+
+    def layer(x: Any, w: Any, number: int) -> Any:
+        y = nn.conv2d(x, w, padding=1, layout="NHWC")
+        return nn.max_pool2d(y, window, stride=stride, padding=padding, layout="NHWC")
+
+    return layer
+
+
+@pytest.mark.parametrize(("window", "bits"), [(2, 2), (3, 4)])
+def test_max_pooling_keeps_the_number_of_a_tap(window, bits):
+    """A convolution and pooling to half the size: the result, and 2 or 4 bits an element of it."""
+
+    def step(weights, x):
+        for number, w in enumerate(weights):
+            x = pooled(window, 2)(x, w, number)
+        return gx.grad(gx.mean(gx.square(x)), weights)
+
+    weights = [gx.spec((3, 3, CHANNELS, CHANNELS))] * 3
+    found = kept(step, weights, gx.spec((IMAGES, PIXELS, PIXELS, CHANNELS)))
+    results = [PICTURE // 4, PICTURE // 16, PICTURE // 64]
+    assert found == sum(4 * n + bits * n // 8 for n in results)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_a_relu_that_nobody_else_reads_keeps_a_bit(layout):
+    """The last ReLU's result is averaged; the results of those before are convolved."""
+
+    def step(weights, x):
+        for w in weights:
+            x = nn.relu(nn.conv2d(x, w, padding=1, layout=layout))
+        x = gx.mean(x, axis=(1, 2) if layout == "NHWC" else (2, 3))
+        return gx.grad(gx.sum(gx.sin(x)), weights)
+
+    nhwc = layout == "NHWC"
+    shape = (3, 3, CHANNELS, CHANNELS) if nhwc else (CHANNELS, CHANNELS, 3, 3)
+    x = (IMAGES, PIXELS, PIXELS, CHANNELS) if nhwc else (IMAGES, CHANNELS, PIXELS, PIXELS)
+    found = kept(step, [gx.spec(shape)] * 3, gx.spec(x))
+    assert found == 2 * 4 * PICTURE + PICTURE // 8
+
+
 def test_dropout_keeps_a_bit_or_its_key():
     """A bit an element costs less than the mask's random bits; from the key, 16 bytes that are an
     argument, it can be computed again.

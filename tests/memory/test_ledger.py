@@ -118,6 +118,33 @@ def test_a_frozen_part_has_no_backward_pass():
     )
     assert part.cost_analysis()["flops"] < whole.cost_analysis()["flops"]
     assert part.memory.peak_bytes <= whole.memory.peak_bytes
+    receipt = part.memory.frozen
+    assert whole.memory.frozen is None and receipt is not None
+    assert receipt.lines[0].startswith("test_ledger.py:")
+    assert receipt.flops == whole.cost_analysis()["flops"] - part.cost_analysis()["flops"]
+    assert receipt.peak_bytes == whole.memory.peak_bytes - part.memory.peak_bytes > 0
+    assert receipt.kept_bytes == whole.memory.kept_bytes - part.memory.kept_bytes
+
+
+def test_the_library_stops_gradients_of_its_own_without_a_receipt():
+    def step(x, labels):
+        loss = nn.softmax_cross_entropy_with_integer_labels(nn.hard_tanh(x), labels)
+        return gx.grad(gx.mean(loss), x)
+
+    memory = gx.trace(step, gx.spec((16, 10)), gx.spec((16,), "int32")).lower(threads=1).memory
+    assert memory.frozen is None
+
+
+def test_values_have_the_names_of_the_users_variables():
+    def step(w, x):
+        hidden = gx.tanh(x @ w)
+        twice = gx.exp(gx.exp(hidden @ w))
+        return gx.grad(gx.sum(twice @ w), w)
+
+    memory = gx.trace(step, gx.spec((32, 32)), gx.spec((64, 32))).lower(threads=1).memory
+    names = {row.value.split()[0] for row in memory.saved}
+    # Of two operators of a name that a line applies neither is named.
+    assert "hidden" in names and "twice" not in names
 
 
 def test_the_stack_holds_no_large_array():

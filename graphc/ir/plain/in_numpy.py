@@ -130,14 +130,27 @@ def max_pool(x, kernel, strides, padding):
     return every.max(tuple(range(1 + len(kernel), every.ndim - 1)))
 
 
-def max_pool_grad(x, g, kernel, strides):
-    """g[n, o..., c] at the first largest element of each window, zero elsewhere:
+def max_pool_taps(x, kernel, strides, bits):
+    """The number of the first largest element of each window, in so many bits: that of channel
+    j + q * h is in bits q * bits of element j, h = ceil(channels / (8 / bits)).
+    """
+    d, parts = len(kernel), max(1, 8 // bits)
+    every = np.moveaxis(windows(x, kernel, strides, [1] * d), -1, 1 + d)
+    taps = every.reshape(*every.shape[: 2 + d], int(np.prod(kernel))).argmax(-1)
+    taps = np.pad(taps, [(0, 0)] * (1 + d) + [(0, -taps.shape[-1] % parts)])
+    taps = taps.reshape(*taps.shape[:-1], parts, taps.shape[-1] // parts)
+    return (taps << bits * np.arange(parts)[:, None]).sum(-2)
+
+
+def max_pool_spread(taps, g, kernel, bits):
+    """g[n, o..., c] at the tap of each window that is named, zero elsewhere:
     out[n, o1, k1, o2, k2, ..., c].
     """
-    d = len(kernel)
-    every = np.moveaxis(windows(x, kernel, strides, [1] * d), -1, 1 + d)
-    flat = every.reshape(*g.shape, int(np.prod(kernel)))
-    chosen = flat.argmax(-1)[..., None] == np.arange(flat.shape[-1])
+    d, parts = len(kernel), max(1, 8 // bits)
+    named = taps[..., None, :].astype(np.int64) >> bits * np.arange(parts)[:, None]
+    named = named.reshape(*taps.shape[:-1], parts * taps.shape[-1]) % (1 << bits)
+    named = named[..., : g.shape[-1]]
+    chosen = named[..., None] == np.arange(int(np.prod(kernel)))
     given = np.where(chosen, g[..., None], 0).astype(g.dtype).reshape(*g.shape, *kernel)
     between = [a for k in range(d) for a in (1 + k, 2 + d + k)]
     return given.transpose(0, *between, 1 + d)

@@ -130,13 +130,25 @@ def max_pool(x, kernel, strides, padding):
     return every.amax(tuple(range(1 + len(kernel), every.ndim - 1)))
 
 
-def max_pool_grad(x, g, kernel, strides):
-    """g[n, o..., c] at the first largest element of each window, zero elsewhere:
+def max_pool_taps(x, kernel, strides, bits):
+    """The number of the first largest element of each window, in so many bits: that of channel
+    j + q * h is in bits q * bits of element j, h = ceil(channels / (8 / bits)).
+    """
+    d, parts = len(kernel), max(1, 8 // bits)
+    taps = windows(x, kernel, strides, [1] * d).movedim(-1, 1 + d).flatten(2 + d).argmax(-1)
+    taps = torch.nn.functional.pad(taps, (0, -taps.shape[-1] % parts))
+    taps = taps.unflatten(-1, (parts, taps.shape[-1] // parts))
+    return (taps << bits * torch.arange(parts)[:, None]).sum(-2)
+
+
+def max_pool_spread(taps, g, kernel, bits):
+    """g[n, o..., c] at the tap of each window that is named, zero elsewhere:
     out[n, o1, k1, o2, k2, ..., c].
     """
-    d = len(kernel)
-    flat = windows(x, kernel, strides, [1] * d).movedim(-1, 1 + d).flatten(2 + d)
-    chosen = flat.argmax(-1)[..., None] == torch.arange(flat.shape[-1])
+    d, parts = len(kernel), max(1, 8 // bits)
+    named = taps[..., None, :].long() >> bits * torch.arange(parts)[:, None]
+    named = (named % (1 << bits)).flatten(-2)[..., : g.shape[-1]]
+    chosen = named[..., None] == torch.arange(torch.Size(kernel).numel())
     given = torch.where(chosen, g[..., None], 0).reshape(*g.shape, *kernel)
     between = [a for k in range(d) for a in (1 + k, 2 + d + k)]
     return given.permute(0, *between, 1 + d)
