@@ -4,7 +4,8 @@ graphc's figures are planned and hold everything that is not an argument or a re
 workspaces and the optimizer's included. JAX's are XLA's temporaries; PyTorch's, counted by storage
 in eager mode, leave the optimizer out. `checkpointed` computes every block of a transformer again
 in the backward pass, in each system by its own means; graphc's smallest plan is the last of its
-curve. `--fit 1GiB` gives the largest batch of a transformer that needs no more than that.
+curve. Beside them stand the values of formulas (`formulas.py`). `--fit 1GiB` gives the largest
+batch of a transformer that needs no more than that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import formulas
 from benchmarks.heldout import ALL
 from benchmarks.systems import graphc_steps
 from benchmarks.workloads import GPT, Workload
@@ -64,8 +66,12 @@ def forms(workload: Workload) -> dict[str, Workload]:
     return {"": workload, "checkpointed": again}
 
 
-def rows(workload: Workload, smallest: bool) -> Iterator[tuple[str, int | None, int, str]]:
+def rows(workload: Workload, smallest: bool) -> Iterator[tuple[str, int | None, int | None, str]]:
     """System, bytes kept and peak, and a remark, a row for each system and form."""
+    by_hand = formulas.of(workload)
+    if by_hand is not None:
+        yield "formula, naive", by_hand.naive, None, ""
+        yield "formula, reachable", by_hand.reachable, None, "no product done again"
     for remark, form in forms(workload).items():
         for name, measure in systems().items():
             yield name, *measure(form), remark
@@ -116,7 +122,8 @@ def main() -> None:
     for name, lines in found.items():
         table = Table("system", "kept MB", "peak MB", "", title=name)
         for system, kept, peak, remark in lines:
-            table.add_row(system, "" if kept is None else _mb(kept), _mb(peak), remark)
+            figures = ("" if size is None else _mb(size) for size in (kept, peak))
+            table.add_row(system, *figures, remark)
         Console().print(table)
 
 

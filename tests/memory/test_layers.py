@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from benchmarks import formulas
+from benchmarks.systems import graphc_steps
+from benchmarks.workloads import WORKLOADS
 from graphc import nn
 from tests.compiled.checking import check_plan
 
@@ -199,3 +202,13 @@ def test_a_block_of_a_transformer():
     formula = 40 * N + 16 * ROWS + 4 * heads * ROWS
     assert many - few <= formula
     assert many - few >= 40 * N
+
+
+@pytest.mark.parametrize("name", ["moons", "mlp", "cnn", "gpt-nano"])
+def test_workloads_keep_what_the_formulas_say(name):
+    """A statistic that follows from another one is not kept; single numbers are."""
+    workload = WORKLOADS[name]
+    memory = graphc_steps.trace_step(workload, workload.arrays())[0].lower(threads=2).memory
+    reachable = formulas.of(workload).reachable
+    assert 0.97 * reachable <= memory.kept_bytes <= reachable + 1024
+    assert memory.kept_bytes == memory.min_cut_bytes

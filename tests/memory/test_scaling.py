@@ -8,7 +8,9 @@ from math import comb
 import pytest
 
 import graphc as gx
+from benchmarks import vgg
 from benchmarks.scaling import BATCH, FAMILIES, WIDTH, exponent, peaks, training
+from tests.compiled.checking import check_plan
 
 DEPTHS = (16, 64, 196)
 
@@ -55,3 +57,15 @@ def test_the_smallest_plan_of_a_chain_is_that_of_revolve(depth):
     held = next(s for s in range(depth) if longest(s, 2) >= depth)
     smallest = gx.memory.pareto(training(depth), threads=1)[-1].peak_bytes
     assert (held + 2) * value <= smallest <= (held + 3) * value + 4096
+
+
+def test_the_certified_optimum_of_vgg19_fits():
+    """Checkmate's largest batch in 16 GB with at most one forward pass of work done again."""
+    batch = vgg.PUBLISHED["optimum"]
+    traced = vgg.training(batch)
+    plan = vgg.within(traced, batch)
+    assert plan is not None
+    lowered = traced.lower(threads=1, memory_budget=plan.peak_bytes)
+    assert lowered.memory.total_bytes <= vgg.LIMIT
+    check_plan(lowered)
+    assert vgg.within(traced, batch, vgg.LIMIT // 2) is None
