@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 
 from graphc import reference, tree
+from graphc.argument_names import parameter_names, short_names
 from graphc.bounded.sizes import Bound, BoundedType, described
 from graphc.dtypes import DType, TensorType, as_dtype, bool_, float32, int64
 from graphc.errors import ArgumentError, GraphcError, TraceError
@@ -248,8 +247,9 @@ def _traced(
     arguments = tuple(leaf for group in per_argument for leaf in group)
     in_tree = tree.structure(tuple(args[k] for k in dynamic))
     inputs = [new_input(leaf.path, leaf.type) for leaf in arguments]
-    parameters = _parameters(fn, len(args))
-    for value, short in zip(inputs, _short_names(parameters, arguments), strict=True):
+    parameters = parameter_names(fn, len(args))
+    paths = [leaf.path for leaf in arguments]
+    for value, short in zip(inputs, short_names(parameters, paths), strict=True):
         value.node.meta.name = short
     symbolic = iter(tree.unflatten(in_tree, [Tensor(v) for v in inputs]))
     with capturing() as captured, tapping() as marked, garbage_kept():
@@ -302,42 +302,6 @@ def _leaf(x: Any, path: str) -> Leaf:
             " of other kinds are given by static_argnums"
         )
     )
-
-
-def _parameters(fn: Callable[..., Any], count: int) -> tuple[str, ...]:
-    """The names of a function's positional parameters, `arg1` for one that has none."""
-    try:
-        kinds = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        kinds = {}.values()
-    names = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return (*names[:count], *[f"arg{k}" for k in range(len(names), count)])
-
-
-def _short_names(parameters: Sequence[str], arguments: Sequence[Leaf]) -> list[str]:
-    """Names for printing: the shortest end of each leaf's place that no other leaf shares, as
-    `w1`, or `mu_w1` beside `nu_w1`; whole arguments have their parameter's name.
-    """
-    places = [steps(leaf.path, parameters) for leaf in arguments]
-    names = ["_".join(s) for s in places]
-    for length in range(max(map(len, places), default=0), 0, -1):
-        short = ["_".join(s[-length:]) for s in places]
-        names = [
-            new if short.count(new) == 1 else old for new, old in zip(short, names, strict=True)
-        ]
-    return names
-
-
-def steps(path: str, parameters: Sequence[str]) -> list[str]:
-    """`args[0]["layers"][2].w` as ["state", "layers2", "w"], `state` being the parameter's name."""
-    first, *rest = re.findall(r"\w+", path)[1:]
-    found = [parameters[int(first)]]
-    for word in rest:
-        if word.isdigit():
-            found[-1] += word
-        else:
-            found.append(word)
-    return found
 
 
 def _result(x: Any, path: str) -> Value:

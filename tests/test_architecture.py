@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("schedule",),
     ("codegen", "build"),
     (
+        "argument_names",
         "arguments",
         "bounded",
         "compat",

@@ -1,6 +1,6 @@
 """The README says what is true: its example runs, prints what stands there, and becomes that C.
 
-`python tests/test_readme.py` writes what the example prints and becomes now into the README.
+`python -m tests.test_readme` writes what the example prints and becomes now into the README.
 """
 
 from __future__ import annotations

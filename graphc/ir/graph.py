@@ -39,14 +39,11 @@ class Op:
     name: ClassVar[str]
     #: The same inputs always give the same result, and nothing else happens.
     pure: ClassVar[bool] = True
-    #: Swapping the two operands changes no bit of the result.
-    commutative: ClassVar[bool] = False
+    commutative: ClassVar[bool] = False  #: Swapping the operands changes no bit of the result.
     #: f(f(a, b), c) is f(a, b, c): operands made by an equal operator may stand in its place.
     flattens: ClassVar[bool] = False
     additive: ClassVar[bool] = False  #: f(a + b, c + d) is f(a, c) + f(b, d), but for rounding.
-    #: The result stands for the operand where a derivative asks, in a few bits: it may be computed
-    #: in the forward pass and kept in the operand's place.
-    compact: ClassVar[bool] = False
+    compact: ClassVar[bool] = False  #: Stands for its operand where derivatives ask, in few bits.
     #: The kinds of dtypes ("b", "u", "i", "f") on which `reference` and C agree to the bit, so that
     #: constants may be folded.
     exact: ClassVar[str] = ""
