@@ -12,6 +12,7 @@ from graphc.codegen.kernel import (
     workspace_pointer,
 )
 from graphc.codegen.points import Axis, Names, Points
+from graphc.codegen.transposed import crossed, in_tiles, leave_tiles
 from graphc.dtypes import float64
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index
 from graphc.ir.graph import Node
@@ -64,6 +65,12 @@ class _Generator:
             inner = shared_loop(points, self.body, runs, self.cost, self.names)
             self._points(step)
             points.leave()
+            return
+        across = crossed(kernel, runs)
+        if across is not None:
+            in_tiles(points, self.body, runs, across, self.cost)
+            self._points(step)
+            leave_tiles(points)
             return
         last = runs[-1]
         width = 1
@@ -246,7 +253,6 @@ class _Generator:
         rows, chunks, size = kernel.group.rows, plan.chunks, plan.chunk
         row = kernel.group.row
         assert row is not None
-        runs = merged_axes(kernel, kernel.row_axis, len(kernel.dims), self.positional)
         share = self.names.fresh("part")
         number = Var(INDEX, self.names.fresh("n"))
         inner: list[Stmt] = []
@@ -280,7 +286,6 @@ class _Generator:
             self._points(step, buffered)
             points.leave()
             points.axes.pop()
-        del runs
         for fold in step.folds:
             pointer = self._fold_pointer(fold, None if self._has_buffer(fold) else begin)
             inner.append(Store(partials[fold], number, self._fold_call(fold, pointer, end - begin)))

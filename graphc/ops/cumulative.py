@@ -11,19 +11,18 @@ import numpy as np
 from graphc import ops
 from graphc.dtypes import ALL, TensorType, float32, float64
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.expr import Expr, Var, cast, index
+from graphc.ir.expr import Expr, cast
 from graphc.ir.graph import Node, Op, Value, apply
-from graphc.ir.loops import Assign, Declare, For, Stmt
 from graphc.ir.onnx_graph import Builder
 from graphc.ir.plain import in_numpy as plain
 from graphc.ir.python import Dialect
 from graphc.ir.site import located
-from graphc.ir.spec import Nest, NestIO
+from graphc.ir.spec import Index, Nest, NestIO
 from graphc.ir.terms import Term
 from graphc.ops.arithmetic import Add, Maximum, Minimum, Multiply
 from graphc.ops.exponential import Logaddexp
 from graphc.ops.families import Elementwise, Linear, kind_names
-from graphc.ops.nests import ONE, ZERO, Lines, counter
+from graphc.ops.nests import folded_along
 from graphc.ops.samples import Refusal, Sample, Source, of_dtypes, refuses
 
 
@@ -65,6 +64,8 @@ class AlongAxis(Op):
         for shape, axis in (((5, 2), 0), ((2, 4, 3), 1), ((1, 1), 0), ((0, 3), 1), ((3, 0), 1)):
             yield Sample(f"{shape} along {axis}", cls(axis), arrays(shape), True)
         yield Sample("long", cls(1), arrays((2, 1500), float32, (-1.0, 1.0)))
+        for beside in ((150,), (4, 5, 6)):
+            yield Sample(f"{beside} side by side", cls(1), arrays((2, 3, *beside), float32))
         (rows,) = arrays((6, 5))[:1]
         for row, value in enumerate((np.nan, np.inf, -np.inf, -0.0)):
             rows[row, row] = value
@@ -112,27 +113,15 @@ class Cumulative(AlongAxis):
         )
 
     def spec(self, x: TensorType) -> Nest:
-        lines = Lines(x, self.axis)
         carried = float64 if self.wide and x.dtype is float32 else x.dtype
 
-        def body(io: NestIO) -> list[Stmt]:
-            at, k = lines.of(io), counter(io)
-            total = Var(carried, io.fresh("total"))
+        def first(io: NestIO, at: Index) -> Expr:
+            return cast(io.read(0, at), carried)
 
-            def entry(k: Expr) -> Expr:
-                return cast(io.read(0, at(k)), carried)
+        def following(io: NestIO, total: Expr, at: Index) -> Expr:
+            return self.step.expr(total, first(io, at))
 
-            def leave(k: Expr) -> Stmt:
-                return io.write(0, at(k), cast(total, x.dtype))
-
-            fold = Assign(total, self.step.expr(total, entry(k)))
-            return [
-                Declare(total, entry(ZERO)),
-                leave(ZERO),
-                For(k, ONE, index(lines.extent), [fold, leave(k)]),
-            ]
-
-        return Nest(lines.count, body, self.step.cost * lines.extent)
+        return folded_along(x, self.axis, carried, first, following, self.step.cost)
 
     def slopes(self, node: Node) -> tuple[Value, Value]:
         """∂y[k]/∂y[k-1] and ∂y[k]/∂x[k] for k = 1, 2, …: what differentiates the step."""
@@ -235,27 +224,13 @@ class Recurrence(AlongAxis):
         return to.plain("recurrence", *operands, Term(str(self.axis)))
 
     def spec(self, a: TensorType, b: TensorType) -> Nest:
-        lines = Lines(a, self.axis)
+        def first(io: NestIO, at: Index) -> Expr:
+            return cast(io.read(1, at), float64)
 
-        def body(io: NestIO) -> list[Stmt]:
-            at, k = lines.of(io), counter(io)
-            state = Var(float64, io.fresh("state"))
-            factor, term = (cast(io.read(j, at(k)), float64) for j in (0, 1))
-            return [
-                Declare(state, cast(io.read(1, at(ZERO)), float64)),
-                io.write(0, at(ZERO), cast(state, a.dtype)),
-                For(
-                    k,
-                    ONE,
-                    index(lines.extent),
-                    [
-                        Assign(state, factor * state + term),
-                        io.write(0, at(k), cast(state, a.dtype)),
-                    ],
-                ),
-            ]
+        def following(io: NestIO, state: Expr, at: Index) -> Expr:
+            return cast(io.read(0, at), float64) * state + first(io, at)
 
-        return Nest(lines.count, body, 2 * lines.extent)
+        return folded_along(a, self.axis, float64, first, following, 2)
 
     def vjp(self, node: Node, g: Value) -> Sequence[Value | None]:
         if g.shape[self.axis] == 0:

@@ -32,7 +32,7 @@ def choose_layouts(graph: Graph) -> dict[Value, tuple[int, ...]]:
 
 def _wanted_order(graph: Graph, value: Value) -> tuple[int, ...] | None:
     """The order of axes in which some chain of views, ending in a reshape, has its elements."""
-    for node, strided in _views(graph, value, _stored(value, None)):
+    for node, strided in _views(graph, value, stored(value, None)):
         if strided is None:
             source = node.inputs[0]
             before = _through(graph, value, source)
@@ -47,11 +47,12 @@ def _wanted_order(graph: Graph, value: Value) -> tuple[int, ...] | None:
     return None
 
 
-def _stored(value: Value, order: tuple[int, ...] | None) -> Strided:
+def stored(value: Value, order: tuple[int, ...] | None) -> Strided:
+    """How an array lies whose axes are stored in an order (None: row-major)."""
     if order is None:
         return Strided.contiguous(value.shape)
-    stored = dict(zip(order, row_major(tuple(value.shape[a] for a in order)), strict=True))
-    return Strided(value.shape, tuple(stored[a] for a in range(len(value.shape))))
+    steps = dict(zip(order, row_major(tuple(value.shape[a] for a in order)), strict=True))
+    return Strided(value.shape, tuple(steps[a] for a in range(len(value.shape))))
 
 
 def _views(graph: Graph, value: Value, start: Strided):
@@ -88,7 +89,7 @@ def _copies(graph: Graph, value: Value, order: tuple[int, ...] | None) -> int:
     since it no longer fuses with the product.
     """
     total = 0
-    for node, strided in _views(graph, value, _stored(value, order)):
+    for node, strided in _views(graph, value, stored(value, order)):
         if strided is None:
             total += node.types[0].nbytes
     if order is not None:

@@ -13,10 +13,12 @@ import numpy as np
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.spec import Strided, Table
+from graphc.passes.pipeline import everywhere
 from graphc.schedule import arena, order
 from graphc.schedule.cost import typical
 from graphc.schedule.encoding import packed
 from graphc.schedule.fuse import fuse
+from graphc.schedule.gathering import gathered
 from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.kernels import make_kernels
 from graphc.schedule.layouts import choose_layouts
@@ -128,7 +130,7 @@ def schedule(graph: Graph, isa: str, threads: int, choices: Choices = MODEL) -> 
     are taken where the cost model expects less time of them, in no larger an arena. `choices` are
     what was measured of kernels.
     """
-    graph = prologues(graph)
+    graph = prologues(everywhere(gathered, graph))
     found = strips(graph)
     if found is None:
         return _ordered(graph, isa, threads, choices)

@@ -20,9 +20,9 @@ from graphc.ir.spec import (
     Strided,
     Table,
     View,
-    row_major,
 )
 from graphc.schedule.encoding import Bits
+from graphc.schedule.layouts import stored
 from graphc.schedule.prologues import rebuilt
 
 
@@ -118,13 +118,7 @@ class Storage:
             self._own(value, None if value in self._whole else layouts.get(value))
 
     def _own(self, value: Value, order: tuple[int, ...] | None) -> None:
-        shape = value.shape
-        strides = row_major(shape)
-        if order is not None:
-            stored = row_major(tuple(shape[a] for a in order))
-            by_axis = dict(zip(order, stored, strict=True))
-            strides = tuple(by_axis[a] for a in range(len(shape)))
-        self.places[value] = Place(value, Strided(shape, strides))
+        self.places[value] = Place(value, stored(value, order))
 
     def _is_free(self, node: Node, spec: Spec) -> bool:
         if not isinstance(spec, (Pointwise, Scalar, View)) or not node.op.pure:
