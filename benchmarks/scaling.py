@@ -1,8 +1,10 @@
-"""`python -m benchmarks.scaling`: how the memory of a step grows with its depth.
+"""`python -m benchmarks.scaling`: how the memory of a step grows with its depth and length.
 
-The model is a chain of equal layers. Its forward pass needs two buffers, whatever the depth; its
-training keeps one value a layer; with √L checkpointed segments it keeps √L values at a time, twice.
-Everything is planned and nothing runs.
+In depth the model is a chain of equal layers. Its forward pass needs two buffers, whatever the
+depth; its training keeps one value a layer; with √L checkpointed segments it keeps √L values at a
+time, twice; the smallest plan that a budget finds needs √(2L). In length it is a few blocks of a
+transformer: nothing grows with the square of the tokens. Everything is planned and nothing runs;
+`python -m benchmarks.growth` is about time.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,13 @@ from typing import Any
 import numpy as np
 
 import graphc as gx
+from graphc import nn
 
 DEPTHS = (16, 36, 64, 144, 256)
+LENGTHS = (128, 256, 512, 1024, 2048)
 WIDTH, BATCH = 128, 256
+#: Of the transformer: blocks, columns, heads.
+BLOCKS, COLUMNS, HEADS = 4, 64, 4
 
 
 def layers(h: Any, weights: Sequence[Any]) -> Any:
@@ -57,16 +64,69 @@ def checkpointed(depth: int) -> Any:
     return training(depth, math.isqrt(depth))
 
 
+def block(p: Any, x: Any) -> Any:
+    """Attention, and a layer four times as wide."""
+    parts = (gx.reshape(t, (-1, HEADS, COLUMNS // HEADS)) for t in gx.split(x @ p["qkv"], 3, -1))
+    q, k, v = (gx.permute_dims(t, (1, 0, 2)) for t in parts)
+    mixed = gx.permute_dims(nn.attention(q, k, v, causal=True), (1, 0, 2))
+    x = x + gx.reshape(mixed, x.shape) @ p["out"]
+    return x + nn.gelu(x @ p["up"]) @ p["down"]
+
+
+def transformer(length: int, wrapped: Callable[[Any], Any] = lambda f: f) -> Any:
+    """A step of gradient descent on a sequence."""
+
+    def step(params: Any, x: Any) -> Any:
+        h = x
+        for p in params:
+            h = wrapped(block)(p, h)
+        loss = gx.mean(h * h)
+        return gx.tree.map(lambda p, g: p - 0.1 * g, params, gx.grad(loss, params)), loss
+
+    d = COLUMNS
+    sizes = {"qkv": (d, 3 * d), "out": (d, d), "up": (d, 4 * d), "down": (4 * d, d)}
+    params = [{name: gx.spec(shape) for name, shape in sizes.items()} for _ in range(BLOCKS)]
+    return gx.trace(step, params, gx.spec((length, d)), donate_argnums=0)
+
+
+def checkpointed_blocks(length: int) -> Any:
+    """The same with every block computed again."""
+    return transformer(length, gx.checkpoint)
+
+
 FAMILIES: dict[str, Callable[[int], Any]] = {
     "forward": forward,
     "training": training,
     "checkpointed": checkpointed,
 }
+SEQUENCES: dict[str, Callable[[int], Any]] = {
+    "training": transformer,
+    "checkpointed": checkpointed_blocks,
+}
 
 
-def peaks(family: Callable[[int], Any], depths: Sequence[int] = DEPTHS) -> list[int]:
-    """The arena's bytes at each depth."""
-    return [family(depth).lower(threads=1).memory.peak_bytes for depth in depths]
+def peaks(family: Callable[[int], Any], sizes: Sequence[int] = DEPTHS) -> list[int]:
+    """The arena's bytes at each size."""
+    return [family(size).lower(threads=1).memory.peak_bytes for size in sizes]
+
+
+def smallest(family: Callable[[int], Any], sizes: Sequence[int] = DEPTHS) -> list[int]:
+    """The arena's bytes of the smallest plan that a budget can ask for."""
+    return [gx.memory.pareto(family(size), threads=1)[-1].peak_bytes for size in sizes]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Bytes of the arena, by family, at some sizes of what is called `axis`."""
+
+    axis: str
+    sizes: Sequence[int]
+    found: dict[str, list[int]]
+
+
+def study(axis: str, sizes: Sequence[int], families: dict[str, Callable[[int], Any]]) -> Study:
+    found = {name: peaks(family, sizes) for name, family in families.items()}
+    return Study(axis, sizes, {**found, "budget": smallest(families["training"], sizes)})
 
 
 def exponent(depths: Sequence[float], sizes: Sequence[float]) -> float:
@@ -74,16 +134,19 @@ def exponent(depths: Sequence[float], sizes: Sequence[float]) -> float:
     return float(np.polyfit(np.log(depths), np.log(sizes), 1)[0])
 
 
-def plot(found: dict[str, list[int]], path: Path) -> None:
-    """The peaks against depth, both axes logarithmic (matplotlib)."""
+def plot(studies: Sequence[Study], path: Path) -> None:
+    """The peaks, all axes logarithmic (matplotlib)."""
     from matplotlib.figure import Figure
 
-    axes = (figure := Figure(figsize=(6, 4))).subplots()
-    for name, sizes in found.items():
-        label = f"{name}: L^{exponent(DEPTHS, sizes):.2f}"
-        axes.loglog(DEPTHS, [s / 1e6 for s in sizes], "o-", label=label)
-    axes.set(xlabel="layers", ylabel="arena, MB")
-    axes.legend()
+    figure = Figure(figsize=(5 * len(studies), 4), layout="constrained")
+    for axes, one in zip(figure.subplots(1, len(studies), squeeze=False)[0], studies, strict=True):
+        for name, sizes in one.found.items():
+            label = f"{name}: {one.axis}^{exponent(one.sizes, sizes):.2f}"
+            axes.loglog(one.sizes, [s / 1e6 for s in sizes], "o-", label=label)
+        axes.set(xlabel=one.axis, ylabel="arena, MB")
+        axes.set_xticks(one.sizes, [str(s) for s in one.sizes])
+        axes.minorticks_off()
+        axes.legend()
     figure.savefig(path)
 
 
@@ -92,16 +155,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, metavar="OUT", help="draws the curves (matplotlib)")
     parsed = parser.parse_args()
-    found = {name: peaks(family) for name, family in FAMILIES.items()}
+    studies = [study("layers", DEPTHS, FAMILIES), study("tokens", LENGTHS, SEQUENCES)]
     if parsed.plot is not None:
-        plot(found, parsed.plot)
+        plot(studies, parsed.plot)
     if parsed.json:
-        print(json.dumps({"depths": DEPTHS, "peak_bytes": found}))
+        print(json.dumps([asdict(one) for one in studies]))
         return
-    print(f"{'layers':14}" + "".join(f"{d:>10}" for d in DEPTHS) + f"{'exponent':>10}")
-    for name, sizes in found.items():
-        cells = "".join(f"{s / 1e6:>7.2f} MB" for s in sizes)
-        print(f"{name:14}{cells}{exponent(DEPTHS, sizes):>10.3f}")
+    for one in studies:
+        print(f"{one.axis:14}" + "".join(f"{d:>10}" for d in one.sizes) + f"{'exponent':>10}")
+        for name, sizes in one.found.items():
+            cells = "".join(f"{s / 1e6:>7.2f} MB" for s in sizes)
+            print(f"{name:14}{cells}{exponent(one.sizes, sizes):>10.3f}")
 
 
 if __name__ == "__main__":
