@@ -66,9 +66,10 @@ def checkpointed(depth: int) -> Any:
 
 def block(p: Any, x: Any) -> Any:
     """Attention, and a layer four times as wide."""
-    parts = (gx.reshape(t, (-1, HEADS, COLUMNS // HEADS)) for t in gx.split(x @ p["qkv"], 3, -1))
-    q, k, v = (gx.permute_dims(t, (1, 0, 2)) for t in parts)
-    mixed = gx.permute_dims(nn.attention(q, k, v, causal=True), (1, 0, 2))
+    rows = gx.split(x @ p["qkv"], 3, axis=-1)
+    parts = (gx.reshape(t, (1, -1, HEADS, COLUMNS // HEADS)) for t in rows)
+    q, k, v = (gx.permute_dims(t, (0, 2, 1, 3)) for t in parts)
+    mixed = gx.permute_dims(nn.attention(q, k, v, causal=True), (0, 2, 1, 3))
     x = x + gx.reshape(mixed, x.shape) @ p["out"]
     return x + nn.gelu(x @ p["up"]) @ p["down"]
 
