@@ -30,20 +30,9 @@ static inline int gx_attend_end_of(int seen, int lanes) {
   return (seen + lanes - 1) / lanes * lanes;
 }
 
-/* Before the first tile of keys: nothing seen. */
-#define GX_ATTEND_BEGIN(name, T) \
-  static inline void name(int64_t rows, int64_t width, T *restrict largest, T *restrict total, \
-                          T *restrict mixed) { \
-    for (int64_t r = 0; r < rows; r++) { \
-      largest[r] = -INFINITY; \
-      total[r] = 0; \
-    } \
-    for (int64_t i = 0; i < rows * width; i++) mixed[i] = 0; \
-  }
-
-GX_ATTEND_BEGIN(gx_attend_begin_f32, float)
-
-GX_ATTEND_BEGIN(gx_attend_begin_f64, double)
+/* The numbers of the lanes of 64 bytes. Hazard: gcc 12 splits a loop that compares its own variable
+ * with a bound, and its vectors with it; these it compares as data. */
+static const int32_t gx_attend_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* The larger of two numbers, NaN if one is. */
 GX_INLINE float gx_attend_larger_f32(float x, float y) {
@@ -64,69 +53,74 @@ GX_INLINE double gx_attend_larger_f64(double x, double y) {
 
 /* Folds every row of a tile by OP into as many numbers as 64 bytes hold, and puts these below one
  * another: what was the row r becomes the column r of `turned`. So the rest of the fold, and all that
- * follows from it, is done for many rows at a time. */
+ * follows from it, is done for many rows at a time; rows that are not there hold zeros. */
 #define GX_ATTEND_FOLD(T, PART, PACK, OP, rows, scores, part, turned) \
   for (int64_t r = 0; r < (rows); r++) { \
     const T *restrict row = (scores) + r * GX_ATTEND_KEYS; \
     T *restrict to = (part) + r * (64 / (int)sizeof(T)); \
     for (int l = 0; l < 64 / (int)sizeof(T); l++) to[l] = PART(OP, row, l); \
   } \
-  PACK(rows, 64 / sizeof(T), part, 64 / sizeof(T), 1, GX_ATTEND_KEYS, turned);
+  PACK(GX_ATTEND_KEYS, 64 / sizeof(T), part, 64 / sizeof(T), 1, GX_ATTEND_KEYS, turned);
 
 /* Defines
- *     void name(int64_t rows, int64_t keys, int64_t edge, T scale, int64_t width, T *scores,
- *               T *largest, T *total, T *mixed)
+ *     void name(int64_t rows, int64_t keys, int64_t edge, T scale, int begin, int64_t width,
+ *               T *scores, T *largest, T *total, T *mixed)
  * Scores times scale become their exponentials, less the largest of the row so far; `total`, and the
- * `width` numbers a row of `mixed`, which have been summed with another largest one, are put right. */
+ * `width` numbers a row of `mixed`, which have been summed with another largest one, are put right.
+ * With `begin` nothing was seen before, and nothing is read of these. */
 #define GX_ATTEND_ROWS(name, T, EXP, LARGER, PART, PACK) \
-  static inline void name(int64_t rows, int64_t keys, int64_t edge, T scale, int64_t width, \
-                          T *restrict scores, T *restrict largest, T *restrict total, \
-                          T *restrict mixed) { \
-    enum { lanes = 64 / sizeof(T) }; \
-    T part[GX_ATTEND_KEYS * lanes], turned[GX_ATTEND_KEYS * lanes]; \
-    T shift[GX_ATTEND_KEYS], factor[GX_ATTEND_KEYS]; \
+  static inline void name(int64_t rows, int64_t keys, int64_t edge, T scale, int begin, \
+                          int64_t width, T *restrict scores, T *restrict largest, \
+                          T *restrict total, T *restrict mixed) { \
+    enum { lanes = 64 / sizeof(T), tile = GX_ATTEND_KEYS }; \
+    T part[tile * lanes], turned[tile * lanes], shift[tile], factor[tile]; \
+    for (int r = 0; begin && r < tile; r++) largest[r] = -INFINITY; \
+    for (int r = 0; begin && r < tile; r++) total[r] = 0; \
+    for (int64_t i = rows * lanes; i < tile * lanes; i++) part[i] = 0; \
     for (int64_t r = 0; r < rows; r++) { \
-      T *restrict row = scores + r * GX_ATTEND_KEYS; \
+      T *restrict row = scores + r * tile; \
       const int seen = gx_attend_seen(keys, edge, r); \
-      for (int c = 0; c < GX_ATTEND_KEYS; c++) { \
-        const T score = row[c] * scale; \
-        row[c] = c < seen ? score : -INFINITY; \
+      for (int first = 0; first < tile; first += lanes) { \
+        for (int l = 0; l < lanes; l++) { \
+          const T score = row[first + l] * scale; \
+          row[first + l] = gx_attend_lane[l] < seen - first ? score : -INFINITY; \
+        } \
       } \
     } \
     GX_ATTEND_FOLD(T, PART, PACK, LARGER, rows, scores, part, turned) \
-    for (int64_t r = 0; r < rows; r++) factor[r] = largest[r]; \
+    for (int r = 0; r < tile; r++) factor[r] = largest[r]; \
     for (int c = 0; c < lanes; c++) \
-      for (int64_t r = 0; r < rows; r++) \
-        largest[r] = LARGER(turned[c * GX_ATTEND_KEYS + r], largest[r]); \
+      for (int r = 0; r < tile; r++) largest[r] = LARGER(turned[c * tile + r], largest[r]); \
     int changed = 0; \
-    for (int64_t r = 0; r < rows; r++) { \
+    for (int r = 0; r < tile; r++) { \
       shift[r] = largest[r] == -INFINITY ? 0 : largest[r]; \
       changed |= factor[r] != largest[r]; \
       factor[r] = EXP(factor[r] - shift[r]); \
     } \
     for (int64_t r = 0; r < rows; r++) { \
-      T *restrict row = scores + r * GX_ATTEND_KEYS; \
+      T *restrict row = scores + r * tile; \
       const int end = gx_attend_end_of(gx_attend_seen(keys, edge, r), lanes); \
       for (int first = 0; first < end; first += lanes) \
-        for (int c = first; c < first + lanes; c++) row[c] = EXP(row[c] - shift[r]); \
-      for (int c = end; c < GX_ATTEND_KEYS; c++) row[c] = 0; \
+        for (int l = 0; l < lanes; l++) row[first + l] = EXP(row[first + l] - shift[r]); \
+      for (int first = end; first < tile; first += lanes) \
+        for (int l = 0; l < lanes; l++) row[first + l] = 0; \
     } \
     GX_ATTEND_FOLD(T, PART, PACK, GX_ADD, rows, scores, part, turned) \
-    if (changed) { \
+    if (changed && !begin) { \
       for (int64_t r = 0; r < rows; r++) { \
         total[r] *= factor[r]; \
         for (int64_t c = 0; c < width; c++) mixed[r * width + c] *= factor[r]; \
       } \
     } \
     for (int c = 0; c < lanes; c++) \
-      for (int64_t r = 0; r < rows; r++) total[r] += turned[c * GX_ATTEND_KEYS + r]; \
+      for (int r = 0; r < tile; r++) total[r] += turned[c * tile + r]; \
   }
 
-GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp_falling_f32, gx_attend_larger_f32, GX_ATTEND_PART_F32,
-               gx_pack_f32)
+GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp_falling_f32, gx_attend_larger_f32,
+               GX_ATTEND_PART_F32, gx_pack_f32)
 
-GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_falling_f64, gx_attend_larger_f64, GX_ATTEND_PART_F64,
-               gx_pack_f64)
+GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_falling_f64, gx_attend_larger_f64,
+               GX_ATTEND_PART_F64, gx_pack_f64)
 
 /* Defines the end of a row: `mixed` over `total`, and `largest` becomes the log-sum-exp. A row that
  * saw nothing gives 0 and +inf. */
@@ -162,11 +156,12 @@ GX_ATTEND_END(gx_attend_end_f64, double, gx_log_f64)
       const int seen = gx_attend_seen(keys, edge, r); \
       const T shift = lse[r], less = delta[r]; \
       for (int first = 0; first < gx_attend_end_of(seen, lanes); first += lanes) { \
-        for (int c = first; c < first + lanes; c++) { \
-          const T p = EXP(row[c] * scale - shift); \
-          const T s = p * (pull[c] - less) * slope; \
-          row[c] = c < seen ? p : 0; \
-          pull[c] = c < seen ? s : 0; \
+        for (int l = 0; l < lanes; l++) { \
+          const int counts = gx_attend_lane[l] < seen - first; \
+          const T p = EXP(row[first + l] * scale - shift); \
+          const T s = p * (pull[first + l] - less) * slope; \
+          row[first + l] = counts ? p : 0; \
+          pull[first + l] = counts ? s : 0; \
         } \
       } \
     } \

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, workspace_pointer
 from graphc.codegen.points import Names
 from graphc.dtypes import bool_
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, compare, const, index, logical, select
+from graphc.ir.expr import (
+    INDEX,
+    Const,
+    Expr,
+    Load,
+    Var,
+    call,
+    compare,
+    const,
+    index,
+    logical,
+    select,
+    smaller,
+)
 from graphc.ir.graph import Value
 from graphc.ir.loops import Do, For, If, Let, Share, Stmt, Store
 from graphc.schedule.attention import TILE, Attention
-from graphc.schedule.tiles import round_up
+
+#: The mode of a tile function that overwrites.
+SET = Var(INDEX, "GX_SET")
 
 
 def attention_body(kernel: Attention, arguments: Arguments) -> list[Stmt]:
@@ -27,6 +43,28 @@ def tile_function(kernel: Attention) -> tuple[str, str]:
     suffix = kernel.dtype.suffix
     name = f"gx_tile_{suffix}_{rows}x{columns}"
     return name, f"GX_TILE_{suffix.upper()}({name}, {rows}, {columns})"
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Where a cotangent is summed up: from `at` on in an array, in rows `stride` elements apart."""
+
+    array: str
+    at: Expr
+    stride: int
+    in_place: bool
+
+
+def _adds_after(before: Expr) -> Expr:
+    """The mode of a tile function that overwrites what nothing was added to before."""
+    if isinstance(before, Const):
+        return SET
+    return select(compare("==", before, index(0)), SET, Var(INDEX, "GX_ACCUMULATE"))
+
+
+def _begins(column: Expr) -> Expr:
+    """Whether a tile of keys is the first one."""
+    return index(1) if isinstance(column, Const) else compare("==", column, index(0))
 
 
 class _Generator:
@@ -56,7 +94,18 @@ class _Generator:
         body.append(For(var, begin, end, inner, step))
         return var, inner
 
+    def _tiles(
+        self, body: list[Stmt], prefix: str, begin: Expr, end: Expr
+    ) -> tuple[Expr, list[Stmt]]:
+        """The loop over tiles of queries or keys; a single one needs none."""
+        if isinstance(begin, Const) and isinstance(end, Const) and end.value - begin.value <= TILE:
+            return begin, body
+        return self._loop(body, prefix, begin, end, TILE)
+
     def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
+        """A named value; constants and names stay as they are."""
+        if isinstance(value, (Const, Var)):
+            return value
         var = Var(value.dtype, self.names.fresh(prefix))
         body.append(Let(var, value))
         return var
@@ -103,8 +152,6 @@ class _Generator:
         source: str, wide: int,
     ) -> None:  # fmt: skip
         """Rows of a working array to a result."""
-        if value not in self.arrays:
-            return
         r, inner = self._loop(body, "r", index(0), rows)
         c, innermost = self._loop(inner, "c", index(0), index(value.shape[3]))
         element = Load(self.dtype, source, r * wide + c)
@@ -113,12 +160,12 @@ class _Generator:
     def _product(
         self, body: list[Stmt], rows: Expr, columns: int, depth: Callable[[Expr], Expr],
         left: Callable[[Expr], tuple[str, Expr, int, int]],
-        right: Callable[[Expr], tuple[str, Expr, int]], into: tuple[str, Expr], mode: str,
+        right: Callable[[Expr], tuple[str, Expr, int]], into: tuple[str, Expr, int], mode: Expr,
         last: Callable[[Expr], Expr] | None = None,
     ) -> None:  # fmt: skip
         """Tiles of a product of working arrays. `left` and `right` give, for the first row of a
-        tile, array, offset and strides; `into` has rows of `columns`, of which those before `last`
-        are computed.
+        tile, array, offset and strides; so does `into`, of whose `columns` those before `last` are
+        computed.
         """
         tile_rows, tile_columns = self.kernel.tile
         function = f"{tile_function(self.kernel)[0]}_into"
@@ -129,8 +176,7 @@ class _Generator:
         (a, a_at, a_row, a_step), (b, b_at, b_step) = left(r), right(r)
         innermost.append(Do(function, (
             terms, address(a, a_at), index(a_row), index(a_step), address(b, b_at + c),
-            index(b_step), address(into[0], into[1] + r * columns + c), index(columns),
-            Var(INDEX, mode),
+            index(b_step), address(into[0], into[1] + r * into[2] + c), index(into[2]), mode,
         )))  # fmt: skip
 
     def _scores(
@@ -142,7 +188,7 @@ class _Generator:
         self._product(
             body, rows, TILE, lambda r: index(width),
             lambda r: ("queries", (queries + r) * wide, wide, 1),
-            lambda r: ("keys_turned", column * width, TILE), ("scores", index(0)), "GX_SET",
+            lambda r: ("keys_turned", column * width, TILE), ("scores", index(0), TILE), SET,
             None if self.kernel.mask else self._seen(index(TILE), row, column),
         )  # fmt: skip
         count = self._count(body, self.keys, column)
@@ -165,7 +211,7 @@ class _Generator:
         """How many of a tile's rows exist."""
         if whole % TILE == 0:
             return index(TILE)
-        return self._let(body, "count", call("gx_smaller", INDEX, index(whole) - at, index(TILE)))
+        return self._let(body, "count", smaller(index(whole) - at, index(TILE)))
 
     def _edge(self, row: Expr, column: Expr) -> Expr:
         return row - column if self.causal else index(TILE)
@@ -174,8 +220,11 @@ class _Generator:
         """The keys of a tile that the rows of a register tile see."""
         if not self.causal:
             return lambda r: count
-        last = self.kernel.tile[0]
-        return lambda r: call("gx_smaller", INDEX, count, row - column + r + last)
+        last, edge = self.kernel.tile[0], row - column
+        whole = isinstance(count, Const) and count.value == self.time and self.time % last == 0
+        if isinstance(edge, Const) and whole:
+            return lambda r: r + last
+        return lambda r: smaller(count, edge + r + last)
 
     def forward(self) -> list[Stmt]:
         q, k, v = self.kernel.node.inputs[:3]
@@ -191,32 +240,33 @@ class _Generator:
             self._pack_turned(k, kv, "keys_turned"),
             self._pack(v, kv, index(0), index(self.keys), "values", self.value_wide),
         ]
-        new = compare("==", unit % (blocks * self.group), index(0))
-        body.append(If(logical("||", new, compare("==", unit, first)), shared))
+        if blocks * self.group == 1:
+            body += shared
+        else:
+            new = compare("==", unit % (blocks * self.group), index(0))
+            body.append(If(logical("||", new, compare("==", unit, first)), shared))
         rows = self._count(body, self.time, row)
         body.append(self._pack(q, (batch, h), row, rows, "queries", self.wide))
-        state = (index(self.value_wide), "largest", "total", "mixed")
-        # Rows that fill up the last register tile begin as zeros too.
-        every = index(round_up(min(self.time, TILE), self.kernel.tile[0]))
-        body.append(Do(f"gx_attend_begin_{self.suffix}", (every, *state)))
+        state = ("largest", "total", "mixed")
         last: Expr = index(self.keys)
         if self.causal:
-            last = call("gx_smaller", INDEX, last, row + rows)
-        column, inner = self._loop(body, "j", index(0), last, TILE)
+            last = smaller(last, row + rows)
+        column, inner = self._tiles(body, "j", index(0), last)
         scale, count = self._scores(inner, rows, index(0), column, (batch, h), row)
-        edge = self._edge(row, column)
+        edge, wide = self._edge(row, column), index(self.value_wide)
         inner.append(
             Do(f"gx_attend_rows_{self.suffix}",
-               (rows, count, edge, scale, state[0], "scores", *state[1:]))
+               (rows, count, edge, scale, _begins(column), wide, "scores", *state))
         )  # fmt: skip
         self._product(
             inner, rows, self.value_wide, self._seen(count, row, column),
             lambda r: ("scores", r * TILE, TILE, 1),
             lambda r: ("values", column * self.value_wide, self.value_wide),
-            ("mixed", index(0)), "GX_ACCUMULATE",
+            ("mixed", index(0), self.value_wide), _adds_after(column),
         )  # fmt: skip
-        body.append(Do(f"gx_attend_end_{self.suffix}", (rows, *state)))
-        self._unpack(body, out, (batch, h), row, rows, "mixed", self.value_wide)
+        body.append(Do(f"gx_attend_end_{self.suffix}", (rows, wide, *state)))
+        if out in self.arrays:
+            self._unpack(body, out, (batch, h), row, rows, "mixed", self.value_wide)
         if lse in self.arrays:
             r, inner = self._loop(body, "r", index(0), rows)
             at = self._offset(lse, batch, h, row + r)
@@ -233,44 +283,62 @@ class _Generator:
         body.append(self._pack(k, kv, whole, index(self.keys), "keys", self.wide))
         body.append(self._pack_turned(k, kv, "keys_turned"))
         body.append(self._pack_turned(v, kv, "values_turned"))
-        key_rows = round_up(self.keys, TILE)
-        self._clear(body, "dk", key_rows * self.wide)
-        self._clear(body, "dv", key_rows * self.value_wide)
         outer = body
-        head: Expr = kv[1]
+        head, member = kv[1], whole  # type: Expr, Expr
+        results = [(dk, "dk"), (dv, "dv")]
+        sums = {v: self._sum(outer, v, kv, name) for v, name in results if v in self.arrays}
         if self.group > 1:
-            member, body = self._loop(body, "g", index(0), index(self.group))
+            member, body = self._loop(body, "g", whole, index(self.group))
             head = self._let(body, "q", kv[1] * self.group + member)
         own = (batch, head)
         body.append(self._pack(q, own, whole, index(self.time), "queries", self.wide))
         body.append(self._pack(g, own, whole, index(self.time), "pulls", self.value_wide))
         for value, name in ((lse, "lse"), (delta, "delta")):
-            r, inner = self._loop(body, "r", index(0), index(self.time))
+            r, inner = self._loop(body, "r", whole, index(self.time))
             element = Load(self.dtype, self._array(value), self._offset(value, *own, r))
             inner.append(Store(name, r, element))
-        self._clear(body, "dq", round_up(self.time, TILE) * self.wide)
-        last = min(self.keys, self.time) if self.causal else self.keys
-        column, inner = self._loop(body, "j", index(0), index(last), TILE)
-        row, tile = self._loop(inner, "i", column if self.causal else whole, index(self.time), TILE)
-        self._backward_tile(tile, row, column, own)
-        self._unpack(body, dq, own, whole, index(self.time), "dq", self.wide)
-        self._unpack(outer, dk, kv, whole, index(self.keys), "dk", self.wide)
-        self._unpack(outer, dv, kv, whole, index(self.keys), "dv", self.value_wide)
+        if dq in self.arrays:
+            sums[dq] = self._sum(body, dq, own, "dq")
+        column, inner = self._tiles(body, "j", whole, index(self.kernel.keys_seen))
+        begin = column if self.causal else whole
+        row, tile = self._tiles(inner, "i", begin, index(self.time))
+        before = whole if row is begin else row - begin
+        self._backward_tile(tile, row, column, own, sums, before + member)
+        for value, total in sums.items():
+            if not total.in_place:
+                inner, at = (body, own) if value is dq else (outer, kv)
+                extent = index(value.shape[2])
+                self._unpack(inner, value, at, whole, extent, total.array, total.stride)
         return self.body
 
-    def _clear(self, body: list[Stmt], name: str, count: int) -> None:
-        i, inner = self._loop(body, "n", index(0), index(count))
-        inner.append(Store(name, i, const(0, self.dtype)))
+    def _sum(self, body: list[Stmt], value: Value, head: Sequence[Expr], name: str) -> _Sum:
+        """Where a cotangent is summed up; rows to which nothing is added begin as zeros."""
+        if self.kernel.sums_in_place(value):
+            down, _ = self._strides(value)
+            at = self._offset(value, *head, index(0), index(0))
+            return _Sum(self.arrays[value], at, down, in_place=True)
+        _, count = self.kernel.parts[name]
+        if not self.kernel.reaches_all(value):
+            i, inner = self._loop(body, "n", index(0), index(count))
+            inner.append(Store(name, i, const(0, self.dtype)))
+        return _Sum(name, index(0), self.kernel.padded(value.shape[3]), in_place=False)
 
-    def _backward_tile(self, body: list[Stmt], row: Expr, column: Expr, own) -> None:
+    def _backward_tile(
+        self, body: list[Stmt], row: Expr, column: Expr, own: Sequence[Expr],
+        sums: Mapping[Value, _Sum], before: Expr,
+    ) -> None:  # fmt: skip
+        """What a tile of scores adds to the cotangents; `before` is 0 in the first tile of those
+        with the same keys.
+        """
         wide, value_wide = self.wide, self.value_wide
+        dq, dk, dv = map(sums.get, self.kernel.node.outputs)
         rows = self._count(body, self.time, row)
         scale, count = self._scores(body, rows, row, column, own, row)
         self._product(
             body, rows, TILE, lambda r: index(self.values),
             lambda r: ("pulls", (row + r) * value_wide, value_wide, 1),
             lambda r: ("values_turned", column * self.values, TILE),
-            ("slopes", index(0)), "GX_SET", self._seen(index(TILE), row, column),
+            ("slopes", index(0), TILE), SET, self._seen(index(TILE), row, column),
         )  # fmt: skip
         slope = const(self.kernel.attend.scale, self.dtype)
         body.append(Do(f"gx_attend_slopes_{self.suffix}", (
@@ -282,22 +350,27 @@ class _Generator:
             """Queries of the tile that see none of a register tile's keys, which begin at r."""
             if not self.causal:
                 return index(0)
+            if row is column:
+                return r
             return call("gx_larger", INDEX, column + r - row, index(0))
 
-        def summed(array: str, source: str, into: str, size: int) -> None:
+        def summed(array: str, source: str, into: _Sum | None, size: int) -> None:
             """The rows of keys of a tile's transpose times rows of queries."""
+            if into is None:
+                return
             self._product(
                 body, count, size, lambda r: rows - skipped(r),
                 lambda r: (array, skipped(r) * TILE + r, 1, TILE),
                 lambda r: (source, (row + skipped(r)) * size, size),
-                (into, column * size), "GX_ACCUMULATE",
+                (into.array, into.at + column * into.stride, into.stride), _adds_after(before),
             )  # fmt: skip
 
-        summed("scores", "pulls", "dv", value_wide)
-        summed("slopes", "queries", "dk", wide)
-        self._product(
-            body, rows, wide, self._seen(count, row, column),
-            lambda r: ("slopes", r * TILE, TILE, 1),
-            lambda r: ("keys", column * wide, wide),
-            ("dq", row * wide), "GX_ACCUMULATE",
-        )  # fmt: skip
+        summed("scores", "pulls", dv, value_wide)
+        summed("slopes", "queries", dk, wide)
+        if dq is not None:
+            self._product(
+                body, rows, wide, self._seen(count, row, column),
+                lambda r: ("slopes", r * TILE, TILE, 1),
+                lambda r: ("keys", column * wide, wide),
+                (dq.array, dq.at + row * dq.stride, dq.stride), _adds_after(column),
+            )  # fmt: skip

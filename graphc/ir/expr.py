@@ -179,6 +179,13 @@ def call(function: str, dtype: DType, *arguments: Expr) -> Expr:
     return Call(dtype, function, arguments)
 
 
+def smaller(left: Expr, right: Expr) -> Expr:
+    """The smaller of two positions."""
+    if isinstance(left, Const) and isinstance(right, Const):
+        return left if left.value < right.value else right
+    return call("gx_smaller", INDEX, left, right)
+
+
 def _index_binary(op: str, left: Expr, right: Expr) -> Expr:
     """Position arithmetic, folded where a side is constant."""
     a = left.value if isinstance(left, Const) else None

@@ -99,6 +99,25 @@ class Attention(Kernel):
         cycles += self.workspace.per_thread * PACK
         return Work(batch * heads * cycles, self.units)
 
+    @property
+    def keys_seen(self) -> int:
+        """The keys before this one are seen by some query."""
+        *_, time, keys, _, _ = self.sizes
+        return min(keys, time) if self.attend.causal else keys
+
+    def reaches_all(self, value: Value) -> bool:
+        """Whether every row of a cotangent is in a tile that some query sees."""
+        *_, rows, _ = value.shape
+        return value is self.node.outputs[0] or rows <= round_up(self.keys_seen, TILE)
+
+    def sums_in_place(self, value: Value) -> bool:
+        """Whether a cotangent is summed up where it lies: register tiles fill its rows."""
+        rows, columns = self.tile
+        *_, count, width = value.shape
+        unit_stride = self.storage.places[value].strided.strides[-1] == 1
+        fits = unit_stride and count % rows == 0 and width % columns == 0
+        return fits and self.reaches_all(value)
+
     @cached_property
     def parts(self) -> dict[str, tuple[int, int]]:
         """The working arrays: where each begins, in bytes, and its elements. "turned" arrays are
@@ -119,10 +138,11 @@ class Attention(Kernel):
                 "slopes": TILE * TILE,
                 "lse": rows,
                 "delta": rows,
-                "dq": rows * wide,
-                "dk": key_rows * wide,
-                "dv": key_rows * value_wide,
             }
+            results = {"dq": rows * wide, "dk": key_rows * wide, "dv": key_rows * value_wide}
+            for (name, count), value in zip(results.items(), self.node.outputs, strict=True):
+                if not self.sums_in_place(value):
+                    sizes[name] = count
         else:
             sizes = {
                 "keys_turned": key_rows * width,
