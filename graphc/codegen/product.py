@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
-from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, compare, index, logical, select
+from graphc.ir.expr import INDEX, Const, Expr, Load, Var, compare, index, logical, select, smaller
 from graphc.ir.graph import Value
 from graphc.ir.loops import Array, Do, For, If, Let, Pointer, Share, Stmt, Store
 from graphc.schedule.product import Panels, Product
@@ -36,7 +36,7 @@ def panels_body(kernel: Panels, arguments: Arguments) -> list[Stmt]:
     source = address(arguments.names[place.root], at * (columns * across) + place.strided.offset)
     width: Expr = index(columns)
     if n % columns:
-        width = call("gx_smaller", INDEX, index(n) - at * columns, width)
+        width = smaller(index(n) - at * columns, width)
     extents = (width, index(k), source, index(across), index(down), index(columns))
     pack = Do(_pack_function(product), (*extents, address("panels", at * (columns * k))))
     part = Share("part", index(kernel.count), 1)
@@ -157,7 +157,8 @@ class _Generator:
         last = self.row + t.block
         self.row_end: Expr = limit
         if kernel.blocks > 1:
-            self.row_end = self._let(body, "end", call("gx_smaller", INDEX, last, limit))
+            end = smaller(last, limit) if self.m % t.block else last
+            self.row_end = self._let(body, "end", end)
         return body
 
     def _row_loop(self, rows: RowShare, share: str) -> list[Stmt]:
@@ -178,13 +179,13 @@ class _Generator:
             return index(size)
         if isinstance(at, Const):
             return index(min(size, whole - at.value))
-        return self._let(body, name, call("gx_smaller", INDEX, index(whole) - at, index(size)))
+        return self._let(body, name, smaller(index(whole) - at, index(size)))
 
     def _shift(self, body: list[Stmt], name: str, at: Expr, whole: int, size: int) -> Expr:
         """Where a tile begins so that it ends inside the axis (a packed panel is padded)."""
         if whole % size == 0 or self.tiling.packs:
             return at
-        return self._let(body, name, call("gx_smaller", INDEX, at, index(whole - size)))
+        return self._let(body, name, smaller(at, index(whole - size)))
 
     def _operand(self, value: Value) -> tuple[str, int, int, Expr]:
         """(array, strides of the last two axes, offset of the current product of the batch)."""
@@ -220,7 +221,9 @@ class _Generator:
     def _panel_loop(self, body: list[Stmt]) -> list[Stmt]:
         """The panels of a group."""
         columns = self.tiling.columns
-        last = call("gx_smaller", INDEX, self.group + columns * self.tiling.group, index(self.n))
+        last = self.group + columns * self.tiling.group
+        if self.n % (columns * self.tiling.group):
+            last = smaller(last, index(self.n))
         column = Var(INDEX, self.names.fresh("j"))
         inner: list[Stmt] = []
         body.append(For(column, self.group, last, inner, columns))
@@ -234,7 +237,9 @@ class _Generator:
         inner: list[Stmt] = []
         body.append(For(k0, index(0), index(self.k), inner, self.tiling.depth))
         self.points.enter(inner, [k0])
-        size = call("gx_smaller", INDEX, index(self.k) - k0, index(self.tiling.depth))
+        size: Expr = index(self.tiling.depth)
+        if self.k % self.tiling.depth:
+            size = smaller(index(self.k) - k0, size)
         return inner, k0, self._let(inner, "depth", size)
 
     def _tiles(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
@@ -246,7 +251,7 @@ class _Generator:
         points.enter(inner, [row])
         start: Expr = row
         if self.m % t.rows and not t.packs_left:
-            start = self._let(inner, "top", call("gx_smaller", INDEX, row, index(self.m - t.rows)))
+            start = self._let(inner, "top", smaller(row, index(self.m - t.rows)))
         mode: Expr = Var(INDEX, "GX_SET")
         if self.kernel.in_depth_blocks:
             panel = (self.column - self.group) * t.block if t.group > 1 else index(0)

@@ -158,14 +158,25 @@ def step(q: gx.Tensor, k: gx.Tensor, v: gx.Tensor, weights: gx.Tensor, **options
     return gx.grad(loss, (q, k, v))
 
 
-@pytest.mark.parametrize(("time", "keys", "kv_heads"), [(130, 70, 2), (70, 130, 4), (64, 64, 1)])
-def test_tiles_against_one_product_after_the_other(time, keys, kv_heads):
-    """Several tiles, the last of them not whole: the kernel against its decomposition's formula,
-    and the same bits for any number of threads.
+@pytest.mark.parametrize(
+    ("time", "keys", "kv_heads", "width", "value_width"),
+    [
+        (130, 70, 2, 33, 20),
+        (70, 130, 4, 33, 20),
+        (64, 64, 1, 33, 20),
+        (64, 64, 4, 32, 32),
+        (128, 128, 2, 64, 32),
+        (64, 136, 4, 32, 64),
+    ],
+)
+def test_tiles_against_one_product_after_the_other(time, keys, kv_heads, width, value_width):
+    """Several tiles, or one, the last of them not whole, widths that are whole register tiles and
+    others: the kernel against its decomposition's formula, and the same bits for any number of
+    threads.
     """
-    arrays = qkv(kv_heads=kv_heads, time=time, keys=keys, width=33, value_width=20)
+    arrays = qkv(4, kv_heads, time, keys, width, value_width)
     mask = draw(time, keys)
-    arrays = [a.astype(np.float32) for a in (*arrays, draw(2, 4, time, 20))]
+    arrays = [a.astype(np.float32) for a in (*arrays, draw(2, 4, time, value_width))]
     for options in ({"causal": True}, {"mask": mask > -1.0}, {"mask": mask.astype(np.float32)}):
         traced = gx.trace(lambda *a, options=options: step(*a, **options), *arrays)
         want = traced.evaluate(*arrays)
