@@ -7,7 +7,7 @@ import numpy as np
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.dtypes import DType
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index, logical
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, const, index, logical, smaller
 from graphc.ir.graph import Node
 from graphc.ir.loops import Array, Assign, Barrier, Declare, For, Let, Share, Stmt, Store
 from graphc.ir.spec import Reduce
@@ -90,7 +90,9 @@ class _Generator:
         if self.tiles == 1:
             return index(0), index(self.inner)
         low = self._let("low", tile * self.kernel.tile, body)
-        end = call("gx_smaller", INDEX, low + self.kernel.tile, index(self.inner))
+        end = low + self.kernel.tile
+        if self.inner % self.kernel.tile:
+            end = smaller(end, index(self.inner))
         return low, self._let("high", end, body)
 
     def _clear(self, body: list[Stmt]) -> None:
@@ -115,7 +117,9 @@ class _Generator:
         row = Var(INDEX, self.names.fresh("r"))
         end: Expr = index(self.reduced)
         if kernel.blocks > 1:
-            end = call("gx_smaller", INDEX, first + COLUMN_ROWS, index(self.reduced))
+            end = first + COLUMN_ROWS
+            if self.reduced % COLUMN_ROWS:
+                end = smaller(end, index(self.reduced))
             end = self._let("end", end, body)
         rows: list[Stmt] = []
         body.append(For(row, first, end, rows))

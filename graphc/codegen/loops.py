@@ -14,7 +14,7 @@ from graphc.codegen.kernel import (
 from graphc.codegen.points import Axis, Names, Points
 from graphc.codegen.transposed import crossed, in_tiles, leave_tiles
 from graphc.dtypes import float64
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index, smaller
 from graphc.ir.graph import Node
 from graphc.ir.loops import Assign, Barrier, Declare, For, Let, Only, Share, Stmt, Store
 from graphc.ir.spec import Reduce
@@ -270,8 +270,8 @@ class _Generator:
         begin = Var(INDEX, self.names.fresh("begin"))
         end = Var(INDEX, self.names.fresh("end"))
         inner.append(Let(begin, (number % chunks) * size if rows > 1 else number * size))
-        limit = call("gx_smaller", INDEX, begin + size, index(row))
-        inner.append(Let(end, limit))
+        limit = begin + size
+        inner.append(Let(end, smaller(limit, index(row)) if row % size else limit))
         for name in (begin, end):
             points.level_of[name.name] = points.depth
         self._chunk_begin = begin
