@@ -153,12 +153,11 @@ class _Generator:
             group = group % kernel.groups
         self.column = self.group = self._let(body, "j", group * (t.columns * t.group))
         self.row = self._let(body, "i", block * t.block)
-        limit = index(self.m)
-        last = self.row + t.block
-        self.row_end: Expr = limit
+        self.row_end: Expr = index(self.m)
         if kernel.blocks > 1:
-            end = smaller(last, limit) if self.m % t.block else last
-            self.row_end = self._let(body, "end", end)
+            last = self.row + t.block
+            last = smaller(last, self.row_end) if self.m % t.block else last
+            self.row_end = self._let(body, "end", last)
         return body
 
     def _row_loop(self, rows: RowShare, share: str) -> list[Stmt]:
