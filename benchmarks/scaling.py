@@ -105,6 +105,9 @@ SEQUENCES: dict[str, Callable[[int], Any]] = {
     "checkpointed": checkpointed_blocks,
 }
 
+#: What is drawn, each in a colour of its own.
+NAMES = (*FAMILIES, "budget")
+
 
 def peaks(family: Callable[[int], Any], sizes: Sequence[int] = DEPTHS) -> list[int]:
     """The arena's bytes at each size."""
@@ -142,8 +145,9 @@ def plot(studies: Sequence[Study], path: Path) -> None:
     figure = Figure(figsize=(5 * len(studies), 4), layout="constrained")
     for axes, one in zip(figure.subplots(1, len(studies), squeeze=False)[0], studies, strict=True):
         for name, sizes in one.found.items():
-            label = f"{name}: {one.axis}^{exponent(one.sizes, sizes):.2f}"
-            axes.loglog(one.sizes, [s / 1e6 for s in sizes], "o-", label=label)
+            label = f"{name}: {one.axis}^{abs(exponent(one.sizes, sizes)):.2f}"
+            colour = f"C{NAMES.index(name)}"
+            axes.loglog(one.sizes, [s / 1e6 for s in sizes], "o-", color=colour, label=label)
         axes.set(xlabel=one.axis, ylabel="arena, MB")
         axes.set_xticks(one.sizes, [str(s) for s in one.sizes])
         axes.minorticks_off()
