@@ -1,25 +1,31 @@
 """`python -m benchmarks.kernels [GROUP …]`: single kernels against what the machine can do.
 
-Groups: products, attention, rows, elementwise, optimizers, calls, barrier. Multiply-adds and memory
-are measured in the same run, for the same target: `--target x86-64-v3` is held against the chains
-of AVX2. What fits into a cache can be faster than memory. `--build` compiles everything and times
-nothing, so that a run on a quiet machine is short.
+Groups: products, convolutions, attention, rows, elementwise, optimizers, calls, barrier; all of
+them take a minute. Multiply-adds and memory are measured in the same run, for the same target:
+`--target x86-64-v3` is held against the chains of AVX2. What fits into a cache can be faster than
+memory. PyTorch, if it is there, computes the same of the same arrays, in turns. `--build` compiles
+everything and times nothing, so that a run on a quiet machine is short.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import graphc as gx
-from benchmarks.convolutions import best
+from benchmarks.convolutions import best, convolve, input_gradient, layers, weight_gradient
+from benchmarks.workloads import IMAGES
 from graphc import Tensor, nn, optim
-from graphc.build.machine import limits, meeting
+from graphc.build.machine import Limits, limits, meeting
 
 Shape = tuple[int, ...]
 
@@ -82,6 +88,18 @@ def products() -> Iterator[Case]:
         yield case(300, 500, 700, layout)
     yield case(64, 64, 32, "NT", 48)
     yield case(256, 64, 256, "NN", 24)
+
+
+def convolutions() -> Iterator[Case]:
+    """Those of the `cnn` workload."""
+    for inputs, outputs, size in layers():
+        x, w = (IMAGES, size, size, inputs), (3, 3, inputs, outputs)
+        y = (IMAGES, size, size, outputs)
+        flops = 18 * IMAGES * size * size * inputs * outputs
+        name = f"{inputs}-{outputs}, {size}x{size}"
+        yield Case(f"forward {name}", convolve, (x, w), flops)
+        yield Case(f"dX {name}", input_gradient, (x, w, y), flops)
+        yield Case(f"dW {name}", weight_gradient, (x, w, y), flops)
 
 
 def attention() -> Iterator[Case]:
@@ -161,7 +179,58 @@ def _update(name: str, rule: Any, count: int, moments: int) -> Case:
     return Case(name, update, shapes, bytes=size, labels=numbers, donate=donated)
 
 
-GROUPS = {f.__name__: f for f in (products, attention, rows, elementwise, optimizers)}
+GROUPS = {f.__name__: f for f in (products, convolutions, attention, rows, elementwise, optimizers)}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kernel: milliseconds, of PyTorch too, and the share of the limit that is reached, the
+    larger of those of its operations and of its bytes.
+    """
+
+    group: str
+    name: str
+    ms: float
+    torch_ms: float | None
+    gflops: float
+    gbytes: float
+    of_limit: float
+
+    def __str__(self) -> str:
+        rate = f"{self.gflops:.1f} GFLOP/s" if self.gflops else f"{self.gbytes:.1f} GB/s"
+        text = f"  {self.name:<36}{self.ms:>10.4f}{rate:>17}{100 * self.of_limit:>7.0f} %"
+        if self.torch_ms is not None:
+            text += f"{self.torch_ms:>12.4f}{self.torch_ms / self.ms:>9.2f}"
+        return text
+
+
+HEAD = f"{'':<38}{'ms':>10}{'rate':>17}{'limit':>9}{'torch ms':>12}{'× torch':>9}"
+
+
+Times = tuple[str, Case, list[float]]
+"""A group, one of its cases, and seconds of it, of PyTorch too."""
+
+
+def measured(
+    group: str, case: Case, threads: int, target: str, seconds: float, with_torch: bool
+) -> Times:
+    compiled, arrays = case.compiled(target, threads)
+    calls: list[Callable[[], object]] = [compiled.bind(*arrays)]
+    if with_torch:
+        from benchmarks import kernels_torch
+
+        own = [array.copy() for array in arrays]
+        other = kernels_torch.call(group, case.name, own, threads)
+        calls += [other] if other is not None else []
+    return group, case, best(calls, seconds)
+
+
+def line_of(times: Times, most: Limits) -> Line:
+    group, case, (time, *others) = times
+    gflops, gbytes = case.flops / time / 1e9, case.bytes / time / 1e9
+    reached = max(gflops / most.gflops, gbytes / most.gbytes_per_s)
+    torch_ms = others[0] * 1e3 if others else None
+    return Line(group, case.name, time * 1e3, torch_ms, gflops, gbytes, reached)
 
 
 def calls(seconds: float) -> None:
@@ -212,33 +281,47 @@ def main() -> None:
     parser.add_argument("--target", default="native")
     parser.add_argument("--seconds", type=float, default=0.3, help="for each kernel")
     parser.add_argument("--build", action="store_true", help="compile only")
+    parser.add_argument("--no-torch", action="store_true", help="graphc alone")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="writes every figure")
     given = parser.parse_args()
     for name in given.groups:
         if name not in names:
             parser.error(f"no {name!r}; there are {', '.join(names)}")
-    if not given.build:
-        most = limits(given.threads, given.target)
-        figures = f"{most.gflops:.0f} GFLOP/s, {most.gbytes_per_s:.1f} GB/s"
-        print(f"{given.target}, {given.threads} threads: {figures}")
-    for name in given.groups or names:
+    chosen = given.groups or names
+    if given.build:
+        for case in (case for name in chosen if name in GROUPS for case in GROUPS[name]()):
+            case.compiled(given.target, given.threads)
+        return
+    with_torch = not given.no_torch and find_spec("torch") is not None
+    found, times = [limits(given.threads, given.target)], []
+    for name in chosen:
+        print(name, file=sys.stderr, flush=True)
+        for case in GROUPS[name]() if name in GROUPS else ():
+            args = given.threads, given.target, given.seconds, with_torch
+            times.append(measured(name, case, *args))
+    found.append(limits(given.threads, given.target))
+    most = Limits.best(found)
+    figures = f"{most.gflops:.0f} GFLOP/s, {most.gbytes_per_s:.1f} GB/s"
+    print(f"{given.target}, {given.threads} threads: {figures}")
+    lines = [line_of(each, most) for each in times]
+    if lines:
+        print(HEAD)
+    for name in chosen:
         print(name)
-        if name in GROUPS:
-            for case in GROUPS[name]():
-                compiled, arrays = case.compiled(given.target, given.threads)
-                if given.build:
-                    continue
-                (time,) = best([compiled.bind(*arrays)], given.seconds)
-                line = f"  {case.name:<30}{time * 1e3:>10.4f} ms"
-                for count, most_, unit in (
-                    (case.flops, most.gflops, "GFLOP/s"),
-                    (case.bytes, most.gbytes_per_s, "GB/s"),
-                ):
-                    if count:
-                        rate = count / time / 1e9
-                        line += f"{rate:>10.1f} {unit}{100 * rate / most_:>7.0f} %"
-                print(line, flush=True)
-        elif not given.build:
-            calls(given.seconds) if name == "calls" else barrier()
+        print(*(line for line in lines if line.group == name), sep="\n", end="")
+        if name == "calls":
+            calls(given.seconds)
+        elif name == "barrier":
+            barrier()
+        else:
+            print()
+    if lines:
+        print("furthest from the limit")
+        for line in sorted(lines, key=lambda line: line.of_limit)[:8]:
+            print(line)
+    if given.json is not None:
+        record = {"limits": asdict(most), "kernels": [asdict(line) for line in lines]}
+        given.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

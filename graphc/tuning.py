@@ -2,13 +2,15 @@
 
 What may be chosen (`Kernel.candidates`) changes no bit of a result. All kernels of a step are
 measured together: in every round each runs as its next candidate, in its place among the others,
-with the caches as they leave them. The winners lie in the cache of compiled libraries under the
-processor and the kernel, so another step with such a kernel measures nothing.
+with the caches as they leave them, and the rounds are gone through several times. The winners lie
+in the cache of compiled libraries under the processor and the kernel, so another step with such a
+kernel measures nothing.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 Identity = tuple[str, ...]
 Timed = Callable[["Lowered[Any, Any]", Sequence[Any], int], list[list[int]]]
 
-#: Nanoseconds for which each round runs the step, about, and how often at least.
-_ROUND = 2e8
-_RUNS = 5
+#: The candidates take turns: a change of the machine's clock, or a neighbour, meets all of them.
+_TURNS = 4
+#: Nanoseconds for which a turn runs the step, about, and how often at least.
+_TURN = 5e7
+_RUNS = 3
 #: Another candidate than the model's has to be faster by more than clocks and neighbours make out.
 _FASTER = 0.97
 
@@ -84,23 +88,28 @@ def _winners(
     """The number of the fastest candidate of every kind of kernel."""
     counts = _counts(first.program)
     arguments = as_arguments(first.signature, random_leaves(first.signature, [0], positive=True))
-    best: dict[Identity, float] = {}
+    rounds = [
+        {identity: number for identity, count in counts.items() if number < count}
+        for number in range(max(counts.values()))
+    ]
+    steps = [first, *map(planned, rounds[1:])]
+    (once,) = timed(first, arguments, 1)
+    runs = max(_RUNS, int(_TURN / max(1, sum(once))))
+    sums: dict[Identity, list[float]] = {
+        identity: [math.inf] * count for identity, count in counts.items()
+    }
+    for _ in range(_TURNS):
+        for number, (step, tried) in enumerate(zip(steps, rounds, strict=True)):
+            spent: defaultdict[Identity, int] = defaultdict(int)
+            times = zip(*timed(step, arguments, runs), strict=True)
+            for kernel, of_kernel in zip(step.program.kernels, times, strict=True):
+                for identity in _identities(kernel):
+                    spent[identity] += min(of_kernel)
+            for identity in tried:
+                sums[identity][number] = min(sums[identity][number], spent[identity])
     winners: dict[Identity, int] = {}
-    runs = 0
-    for round_ in range(max(counts.values())):
-        tried = {identity: round_ for identity, count in counts.items() if round_ < count}
-        lowered = planned(tried) if round_ else first
-        if not runs:
-            (once,) = timed(lowered, arguments, 1)
-            runs = max(_RUNS, int(_ROUND / max(1, sum(once))))
-        times = [min(of_kernel) for of_kernel in zip(*timed(lowered, arguments, runs), strict=True)]
-        sums: defaultdict[Identity, int] = defaultdict(int)
-        for kernel, nanoseconds in zip(lowered.program.kernels, times, strict=True):
-            for identity in _identities(kernel):
-                sums[identity] += nanoseconds
-        for identity in tried:
-            if round_ == 0 or sums[identity] < best[identity]:
-                # The first one's time counts as if it were a little less.
-                best[identity] = sums[identity] * (1 if round_ else _FASTER)
-                winners[identity] = round_
+    for identity, times_of in sums.items():
+        # The first one's time counts as if it were a little less.
+        weighed = [times_of[0] * _FASTER, *times_of[1:]]
+        winners[identity] = weighed.index(min(weighed))
     return winners

@@ -39,15 +39,24 @@ GX_EXPORT int gx_probe_chains(const gx_runtime *runtime, int threads, int64_t ro
   return error ? -error : 2 * GX_CHAINS * GX_F32_LANES;
 }
 
+typedef struct {
+  int64_t rounds;
+  int count;
+} gx_meetings;
+
 static void gx_meetings_task(void *context, gx_thread thread) {
-  const int64_t rounds = *(const int64_t *)context;
-  for (int64_t r = 0; r < rounds; r++)
+  gx_meetings *work = context;
+  for (int64_t r = 0; r < work->rounds; r++)
     gx_barrier_wait(thread);
+  if (thread.id == 0)
+    work->count = thread.count;
 }
 
-/* All threads meet `rounds` times. Returns 0 or a negative error number. */
+/* All threads meet `rounds` times. Returns how many took part, or a negative error number. */
 GX_EXPORT int gx_probe_meetings(const gx_runtime *runtime, int threads, int64_t rounds) {
-  return -gx_run(runtime, gx_meetings_task, &rounds, threads);
+  gx_meetings work = {rounds, 0};
+  const int error = gx_run(runtime, gx_meetings_task, &work, threads);
+  return error ? -error : work.count;
 }
 
 typedef struct {

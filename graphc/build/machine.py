@@ -62,17 +62,22 @@ def limits(threads: int, target: str = "native") -> Limits:
 
 
 def meeting(threads: int) -> float:
-    """Seconds in which threads meet at a barrier to which all come at once, the best of some runs.
-    Raises as `limits` does.
+    """Seconds in which threads, no more than there are cores, meet at a barrier to which all come
+    at once, the best of some runs. Raises as `limits` does.
     """
     check_threads(threads)
     probe, rounds = _probe("native"), 10_000
     handle = runtime().handle
 
-    def run() -> None:
-        check_status(-probe.lib.gx_probe_meetings(handle, threads, rounds), threads)
-
-    return min(_seconds(run) for _ in range(_RUNS)) / rounds
+    found: dict[int, float] = {}
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        count = int(probe.lib.gx_probe_meetings(handle, threads, rounds))
+        seconds = time.perf_counter() - start
+        check_status(max(0, -count), threads)
+        # Where others keep the cores busy, some runs have one thread.
+        found[count] = min(seconds, found.get(count, seconds))
+    return found[max(found)] / rounds
 
 
 def _probe(target: str) -> Library:
