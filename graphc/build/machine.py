@@ -66,7 +66,7 @@ def meeting(threads: int) -> float:
     at once, the best of some runs. Raises as `limits` does.
     """
     check_threads(threads)
-    probe, rounds = _probe("native"), 10_000
+    probe, rounds = _probe("native"), 1_000
     handle = runtime().handle
 
     found: dict[int, float] = {}
