@@ -17,9 +17,6 @@ FAR_COLUMNS = 384
 #: Columns so many bytes apart share few places in the caches and in the table of pages: a block
 #: is copied. Otherwise its rows are read where they lie.
 FAR_APART = 8192
-#: Products of so many rows, columns and terms at least, the rows of whose left operand lie as far
-#: apart, are cut alike: a panel of all terms of a chain would not stay in the first-level cache.
-LARGE = 1024
 #: Threads for which such a product is cut into equal shares.
 FAR_UNITS = 4
 #: Multiply-adds of vectors that an element costs which a unit copies, or reads from far away.
@@ -72,8 +69,6 @@ def choose_tiling(
     if _is_far(shape, left, (rows, columns)):
         beside = left[0] == 1 and left[1] * dtype.itemsize % FAR_APART != 0
         return _far_tiling(isa, dtype, shape, not beside)
-    if min(shape[1:]) >= LARGE and left[0] * dtype.itemsize >= FAR_APART:
-        return _far_tiling(isa, dtype, shape, True)
     once = not packs and m <= 2 * rows
     depth = max(1, k if once else min(k, CHAIN))
     panels = batch * -(-n // columns)
