@@ -20,7 +20,7 @@ from graphc.codegen.routines import at_fault
 from graphc.debug import Moment, Stepper, Watch, replayed
 from graphc.errors import ArgumentError, CompilerError
 from graphc.frame import Frame
-from graphc.ir.site import located
+from graphc.ir.site import located, required
 from graphc.profile import Profile, summarize
 from graphc.stepcode import StepCode
 from graphc.transforms import Tapped
@@ -142,7 +142,7 @@ class Compiled(Generic[P, R]):
         most, by default measured before and after, in about two seconds, because what else the
         machine does changes them. Raises ArgumentError.
         """
-        if runs < 1:
+        if required(runs, int, "profile: runs") < 1:
             raise ArgumentError(f"profile: at least one run is required, got {runs}")
         lowered = self.lowered
         found = [limits or measure_limits(lowered.threads)]

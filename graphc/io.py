@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from graphc import tree
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError, DTypeError
+from graphc.ir.site import writable
 
 #: safetensors' names of the dtypes.
 CODES = {
@@ -40,14 +41,17 @@ def save(path: str | os.PathLike[str], pytree: Any) -> None:
     safetensors file.
 
     A reader of `path` sees the old file or the whole new one: the data is on disk before it gets
-    its name. Raises ArgumentError for a leaf that is no array or number, or two leaves whose paths
-    give one name (dict keys that contain dots), and OSError as the file system does.
+    its name. Raises ArgumentError for a leaf that is no array or number, for a name that UTF-8
+    cannot write, and for two leaves whose paths give one name (dict keys that contain dots), and
+    OSError as the file system does.
     """
     leaves, treedef = tree.flatten(pytree)
     arrays = {}
     for name, leaf in zip(leaf_names(treedef), leaves, strict=True):
         if name in arrays:
             raise ArgumentError(f"save: two leaves are called {name!r}; rename a dict key")
+        if name != writable(name):
+            raise ArgumentError(f"save: {name!r} cannot be written as UTF-8; rename it")
         if name == _RESERVED:
             raise ArgumentError(f"save: {name!r} means something else in the file; rename it")
         arrays[name] = _array(leaf, name)
@@ -75,7 +79,7 @@ def load(path: str | os.PathLike[str], like: Any, *, strict: bool = True) -> Any
     leaves, treedef = tree.flatten(like)
     names = leaf_names(treedef)
     try:
-        with safe_open(path, framework="np") as file:
+        with safe_open(Path(path), framework="np") as file:
             _check(file, path, names, leaves, strict)
             return tree.unflatten(
                 treedef,

@@ -20,6 +20,7 @@ from graphc.debug import STEP_CDEF
 from graphc.inspect.page import page
 from graphc.inspect.record import Step, record
 from graphc.ir.graph import Graph, Value
+from graphc.ir.site import required
 from graphc.kernel_info import KernelInfo, kernel_info
 from graphc.memory import Choice, Frozen, MemoryReport, Saved, byte_count
 from graphc.passes.pipeline import Stage
@@ -65,7 +66,10 @@ def lower(
     budget = None if memory_budget is None else byte_count(memory_budget)
     threads = cpu.cores() if threads is None else threads
     check_threads(threads)
-    planner = Planner(cpu.isa(target), threads, tuple(keep), tuple(recompute), budget)
+    kept, again = (
+        tuple(required(r, Sequence, w)) for r, w in ((keep, "keep"), (recompute, "recompute"))
+    )
+    planner = Planner(cpu.isa(target), threads, kept, again, budget)
     thawed = traced.passing
     passing = None if thawed is None else lambda: lower(thawed(), target=target, threads=threads)
 
@@ -285,7 +289,8 @@ class Lowered(Generic[P, R]):
         """
         from graphc.export.folder import write
 
-        steps = {"train": self, **beside} if beside else {"run": self}
+        others = required(beside or {}, Mapping, "export: beside")
+        steps = {"train": self, **others} if others else {"run": self}
         return write(directory, name, steps, threads, form, arguments, levels)
 
     def __str__(self) -> str:

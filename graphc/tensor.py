@@ -104,7 +104,7 @@ class Tensor:
         return "cpu"
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
-        if device != "cpu":
+        if not isinstance(device, str) or device != "cpu":
             raise TraceError(located(f"to_device({device!r}): the only device is 'cpu'"))
         return self
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.ir.site import required
 from graphc.memory.sizes import byte_count, megabytes
+from graphc.trace import Traced
 
 _LIMITS = ("peak", "kept", "total")
 
 
 def assert_memory(
-    traced: Any,
+    traced: Traced[Any, Any],
     *,
     peak: int | str | None = None,
     kept: int | str | None = None,
@@ -22,7 +24,7 @@ def assert_memory(
     arguments, results and constants. Limits are bytes or text such as "40MB"; options are those of
     `lower`. Needs no C compiler. Raises ArgumentError for a limit that cannot be read.
     """
-    memory = traced.lower(**options).memory
+    memory = required(traced, Traced, "assert_memory").lower(**options).memory
     limits = dict(zip(_LIMITS, (peak, kept, total), strict=True))
     over = []
     for name, limit in limits.items():

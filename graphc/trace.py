@@ -20,7 +20,7 @@ from graphc.functions.promotion import as_value
 from graphc.functions.required import function, tensor_type
 from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Value, new_input
-from graphc.ir.site import Site, located, root
+from graphc.ir.site import Site, located, required, root, writable
 from graphc.passes.pipeline import Stage, optimize
 from graphc.tensor import Tensor
 from graphc.transforms.frozen import stopping
@@ -51,7 +51,7 @@ def name(x: Tensor, label: str) -> Tensor:
     """The same tensor; printed graphs, the ledger and the C call it `label`."""
     if not isinstance(x, Tensor):
         raise TraceError(located(f"name: a tensor is required, got {type(x).__name__}"))
-    x.value.node.meta.name = label
+    x.value.node.meta.name = writable(required(label, str, "name: a label,"))
     return x
 
 

@@ -15,6 +15,7 @@ import optree
 
 from graphc.bounded.sizes import BoundedType
 from graphc.dtypes import DType, TensorType
+from graphc.ir.site import writable
 
 NAMESPACE = "graphc"
 TreeSpec: TypeAlias = optree.PyTreeSpec
@@ -98,7 +99,7 @@ def _step(entry: Any) -> str:
     if isinstance(entry, (optree.NamedTupleEntry, optree.DataclassEntry)):
         return f".{entry.field}"
     if isinstance(entry.entry, str):
-        return f"[{json.dumps(entry.entry, ensure_ascii=False)}]"
+        return f"[{writable(json.dumps(entry.entry, ensure_ascii=False))}]"
     return f"[{entry.entry!r}]"
 
 

@@ -1,4 +1,4 @@
-"""A hundred names that are no names: what has broken compilers, shells, pages and file systems."""
+"""Names that are no names: what has broken compilers, shells, pages and file systems."""
 
 from __future__ import annotations
 
@@ -24,4 +24,22 @@ NAMES: tuple[str, ...] = (
     "\"><b>", "{{7*7}}",
     # Unicode: two that are written alike, right to left, no character at all, outside the plane.
     "é", "e\u0301", "\u202eevil", "\u200b", "\ufeff", "𝕏", "a b", "a_b", "A_B",
+    # Reports about other tools: text that turns around, continued comments, lines that a reader of
+    # C or of a page sees and another does not, characters that cannot be written.
+    "\u2066 */ \u2069 /*", "a\u202e*/ if (admin) /*\u2069", "\\\r\n*/", "\\ \n*/", "// \\",
+    "\x85*/",
+    "\x1a", "\x08\x08", "\\u002a\\u002f", "\\x2a/", "??=include \"x\"", "??)", "<: :>", "%:%:",
+    "\ud800",
+    "a\udfffb", "\ufffe", "\U0010ffff",
+    "*/ __attribute__((constructor)) void f(void) { system(\"touch owned\"); } /*",
+    "#pragma GCC poison x", "__VA_ARGS__", "defined(x)", "__COUNTER__", 'R"(', "0x1p-1", "-1",
+    "1e999",
+    # Python, JavaScript, spreadsheets, templates, logs.
+    "__import__('os').system('touch owned')", '"""', "'''", "%(name)s", "{x!r}", "lambda", "None",
+    "__class__", "__proto__", "constructor", "toString", "=cmd|' /C touch owned'!A0", "@SUM(1)",
+    "+1",
+    "${jndi:ldap://x}", "<svg onload=alert(1)>", "<a href=javascript:alert(1)>", "</textarea>",
+    "</title>", "&#x3c;script&#x3e;", "\u003cscript\u003e", "]]>", "' OR 1=1 --",
+    # Names of files that a system keeps for itself, or cannot have.
+    "AUX", "COM1.txt", "LPT9", "PRN ", "a.", "y" * 255, "y" * 256, ".bashrc", "~root", "file:///x",
 )  # fmt: skip

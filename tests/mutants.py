@@ -9,27 +9,64 @@ import argparse
 import ast
 import copy
 import inspect
+import itertools
 import os
 import resource
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
+import pytest
+
 from graphc.ir.graph import Op
-from graphc.schedule import arena, packing, placement
+from graphc.schedule import (
+    arena,
+    columns,
+    kernel,
+    loops,
+    order,
+    packing,
+    placement,
+    program,
+    repeat,
+    rows,
+    storage,
+)  # fmt: skip
 from tests.ops import test_derivatives
 from tests.ops.cases import OPERATORS
-from tests.schedule import test_arena, test_packing
+from tests.schedule import test_arena, test_golden_plans, test_order, test_packing, test_replay
 
 #: A mutant that takes longer does not end.
 _SECONDS = 20
 #: Operators that judge a rule that a whole family shares.
 _JUDGES = 4
+#: Sets of parameters of one test.
+_SETS = 6
 _RULES = ("partial", "vjp", "jvp")
+#: Modules of the planner, their functions where not all are meant, and modules of tests.
+PLANNER: tuple[tuple[tuple[ModuleType, ...], tuple[str, ...], tuple[ModuleType, ...]], ...] = (
+    ((arena, placement, packing), (), (test_arena, test_packing, test_golden_plans)),
+    ((order, program), (), (test_order, test_replay, test_golden_plans)),
+    (
+        (kernel, loops, columns, repeat, rows, storage),
+        (
+            "may_overwrite",
+            "reads_beside",
+            "same_level",
+            "read_before",
+            "is_full",
+            "roots",
+            "nbytes",
+        ),
+        (test_replay,),
+    ),
+)
 
 _BINARY: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult,
@@ -51,7 +88,7 @@ _CALLS = {
 }  # fmt: skip
 
 
-_COMMUTE = ("add", "multiply", "maximum", "minimum")
+_COMMUTE = ("add", "multiply", "maximum", "minimum", "max", "min")
 
 
 @dataclass(frozen=True)
@@ -91,6 +128,9 @@ def _computed(function: ast.FunctionDef) -> Iterator[ast.AST]:
     stack: list[ast.AST] = list(function.body)
     while stack:
         node = stack.pop()
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            # Lengths that are equal are equal without the question.
+            continue
         yield node
         for name, field in ast.iter_fields(node):
             parts = field if isinstance(field, list) else [field]
@@ -136,7 +176,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[], None]]]:
     if called and node.value.id == "ops" and node.attr in _CALLS:
         yield change("attr", _CALLS[node.attr], f"{node.attr} becomes {_CALLS[node.attr]}")
     plain = isinstance(node, ast.Call) and not any(isinstance(a, ast.Starred) for a in node.args)
-    commutes = plain and isinstance(node.func, ast.Attribute) and node.func.attr in _COMMUTE
+    commutes = plain and getattr(node.func, "attr", getattr(node.func, "id", "")) in _COMMUTE
     if plain and len(node.args) == 2 and not node.keywords and not commutes:
         yield change("args", node.args[::-1], "operands exchanged")
 
@@ -177,11 +217,19 @@ def rules() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
 
 
 def planner() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
-    """The functions of the planner of memory, with its tests."""
-    tests = list(_tests(test_arena)) + list(_tests(test_packing))
-    for module in (arena, placement, packing):
-        for function in _functions(module):
-            yield function, tests
+    """The functions of the planner of memory, with its tests, the shortest first."""
+    for modules, names, suites in PLANNER:
+        tests = sorted((t for m in suites for t in _tests(m)), key=_seconds)
+        for function in itertools.chain(*map(_functions, modules)):
+            if not names or function.__name__ in names:
+                yield function, tests
+
+
+def _seconds(test: Callable[[], object]) -> float:
+    """How long a test takes, which passes while nothing is changed."""
+    begin = time.perf_counter()
+    test()
+    return time.perf_counter() - begin
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
@@ -194,18 +242,33 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
 
 
 def _tests(module: ModuleType) -> Iterator[Callable[[], object]]:
-    """The tests that are functions, with their first two parameters' sets each."""
+    """The tests of a module that need no fixture, with their first sets of parameters."""
     for name, test in vars(module).items():
-        if not name.startswith("test_") or not callable(test):
-            continue
-        marks = [m for m in getattr(test, "pytestmark", []) if m.name == "parametrize"]
-        if any(m.name == "slow" for m in getattr(test, "pytestmark", [])):
-            continue
-        if not marks and not inspect.signature(test).parameters:
-            yield test
-        elif len(marks) == 1 and isinstance(marks[0].args[0], str) and "," not in marks[0].args[0]:
-            for value in list(marks[0].args[1])[:2]:
-                yield lambda t=test, v=value: t(v)
+        if name.startswith("test_"):
+            yield from _calls(test)
+        elif name.startswith("Test"):
+            instance = test()
+            for method in (n for n in vars(test) if n.startswith("test_")):
+                yield from _calls(getattr(instance, method))
+
+
+def _calls(test: Callable[..., object]) -> Iterator[Callable[[], object]]:
+    marks = list(getattr(test, "pytestmark", []))
+    if any(m.name == "slow" or (m.name == "skipif" and m.args[0]) for m in marks):
+        return
+    needed = set(inspect.signature(test).parameters)
+    names, values = next((m.args for m in marks if m.name == "parametrize"), ((), [()]))
+    names = [n.strip() for n in names.split(",")] if isinstance(names, str) else list(names)
+    if needed - {"monkeypatch"} != set(names):
+        return
+    for value in list(values)[:_SETS]:
+        given = dict(zip(names, value if len(names) != 1 else (value,), strict=True))
+        yield partial(_patched, test, given) if "monkeypatch" in needed else partial(test, **given)
+
+
+def _patched(test: Callable[..., object], given: dict[str, object]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        test(**given, monkeypatch=monkeypatch)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from graphc.build import cpu
 from graphc.build.library import load
 from graphc.build.runtime_files import include_closure
 from graphc.errors import ArgumentError, GraphcError
+from graphc.ir.site import required
 
 __all__ = ["MAX_THREADS", "RuntimePool", "check_status", "check_threads", "runtime"]
 
@@ -74,7 +75,7 @@ class RuntimePool:
 
 def check_threads(threads: int) -> int:
     """The number itself if a pool can have as many threads, else `ArgumentError`."""
-    if not 1 <= threads <= MAX_THREADS:
+    if not 1 <= required(threads, int, "threads") <= MAX_THREADS:
         raise ArgumentError(f"threads: expected 1 to {MAX_THREADS}, got {threads}")
     return threads
 

@@ -119,9 +119,7 @@ class Op:
         """The application as Python for an array library; None where that has no words for it."""
         return None
 
-    def onnx(
-        self, to: Builder, types: Sequence[TensorType], *operands: str
-    ) -> Sequence[str] | None:
+    def onnx(self, to: Builder, types: Sequence[TensorType], *names: str) -> Sequence[str] | None:
         """The application in ONNX: names of results; None where ONNX has no operator for it."""
         return None
 
@@ -348,7 +346,8 @@ class Graph:
     @classmethod
     def from_outputs(cls, outputs: Sequence[Any]) -> Graph:
         """The graph of some tensors (or values), expression by expression."""
-        return cls.from_values([v if isinstance(v, Value) else v.value for v in outputs])
+        values = [sites.required(getattr(v, "value", v), Value, "from_outputs") for v in outputs]
+        return cls.from_values(values)
 
     @classmethod
     def from_values(cls, outputs: Sequence[Value]) -> Graph:

@@ -7,6 +7,7 @@ import re
 
 from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.names import value_names
+from graphc.ir.site import required
 
 _GENERATED = re.compile(r"v[0-9]+")
 
@@ -42,6 +43,7 @@ def diff_text(before: Graph, after: Graph) -> str:
     when there are none. Lines are compared by operator, type, user's name and origin: in a graph
     that was traced anew values have other numbers.
     """
+    required(after, Graph, "diff")
     old, new = _lines(before), _lines(after)
     matcher = difflib.SequenceMatcher(None, [key for key, _ in old], [key for key, _ in new])
     changes: list[str] = []

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import TypeVar
 
+from graphc.errors import ArgumentError
+
 _PACKAGE = str(Path(__file__).parent.parent)
 _EXAMPLES = str(Path(_PACKAGE) / "examples")
 #: How many of the user's nested calls are remembered for one node.
@@ -34,10 +36,17 @@ class Site:
         self.caller = caller
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.filename)}:{self.line}"
+        return f"{writable(os.path.basename(self.filename))}:{self.line}"
 
     def __repr__(self) -> str:
         return f"Site({self.filename}:{self.line} in {self.function})"
+
+
+def writable(text: str) -> str:
+    """Text that can be written: halves of surrogate pairs, which names of files may have, as
+    `\\ud800`.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_internal(code: CodeType) -> bool:
@@ -115,6 +124,17 @@ def located(message: str, site: Site | None = None) -> str:
     """An error message with the user's line at its end: `…   (model.py:12)`."""
     where = site or here()
     return message if where is None else f"{message}   ({where})"
+
+
+T = TypeVar("T")
+
+
+def required(value: T, kind: type, what: str) -> T:
+    """The value, which has to be of a type; `ArgumentError` for anything else."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        wanted = f"{what}: {kind.__name__} required, got {type(value).__name__}"
+        raise ArgumentError(located(wanted))
+    return value
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from graphc.autodiff.effort import is_pure
 from graphc.errors import ArgumentError, MemoryBudgetError
 from graphc.ir.graph import Graph
+from graphc.ir.site import required
 from graphc.memory import ledger
 from graphc.schedule.budget import Plan, Search
 from graphc.schedule.remat import Policy, Turn, checkpointed
+from graphc.trace import Traced
 
 
 class Choice(NamedTuple):
@@ -21,12 +23,12 @@ class Choice(NamedTuple):
     plan: Plan
 
 
-def pareto(traced: Any, **options: Any) -> list[Choice]:
+def pareto(traced: Traced[Any, Any], **options: Any) -> list[Choice]:
     """The plans of a traced step that no other one beats: each needs more work and fewer bytes than
     the one before. The first is what `lower()` gives; `lower(memory_budget=b)` gives the first that
     fits into b. Options are those of `lower`, but for the budget.
     """
-    search = traced.lower(**options).search
+    search = required(traced, Traced, "pareto").lower(**options).search
     return [Choice(p.peak_bytes, p.recompute_flops, p) for p in search.pareto]
 
 

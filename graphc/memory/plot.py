@@ -55,4 +55,4 @@ def plot(report: MemoryReport, path: str | Path) -> None:
         )  # fmt: skip
     arena.set(xlim=(0, len(steps)), ylim=(0, report.peak_bytes / 1e6 or 1))
     arena.set(xlabel="kernel", ylabel="address, MB")
-    figure.savefig(path)
+    figure.savefig(Path(path))

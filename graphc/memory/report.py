@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.ir.graph import Graph, Value
+from graphc.ir.site import required
 from graphc.memory import ledger
 from graphc.memory.bounds import order_lower_bound
 from graphc.memory.frozen import Frozen
@@ -216,6 +217,7 @@ class MemoryReport:
 
     def diff(self, other: MemoryReport) -> str:
         """What `other` has more or less of: figures, and rows of the ledger, larger ones first."""
+        required(other, MemoryReport, "diff")
         lines = []
         for name in (*FIGURES, "recompute_flops"):
             mine, theirs = getattr(self, name), getattr(other, name)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.dtypes import as_dtype
 from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.functions.required import numbers, tensor_type
+from graphc.ir.site import located, required
 
 Initializer = Callable[..., np.ndarray]
 
@@ -25,39 +26,45 @@ _STDDEV_CUT_AT_2 = 0.87962566103423978
 
 def zeros(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
     """All zeros; `rng` is not used."""
-    return np.zeros(shape, as_dtype(dtype).numpy)
+    wanted = tensor_type(shape, dtype, "zeros")
+    return np.zeros(wanted.shape, wanted.dtype.numpy)
 
 
 def ones(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
     """All ones; `rng` is not used."""
-    return np.ones(shape, as_dtype(dtype).numpy)
+    wanted = tensor_type(shape, dtype, "ones")
+    return np.ones(wanted.shape, wanted.dtype.numpy)
 
 
 def constant(value: float) -> Initializer:
     """Every element is `value`."""
+    numbers("constant", value=value)
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        return np.full(shape, value, as_dtype(dtype).numpy)
+        wanted = tensor_type(shape, dtype, "constant")
+        return np.full(wanted.shape, value, wanted.dtype.numpy)
 
     return init
 
 
 def uniform(scale: float = 1e-2) -> Initializer:
     """Uniform on [0, scale)."""
+    numbers("uniform", scale=scale)
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        dt = _floating(dtype)
-        return np.random.default_rng(rng).random(shape, dt) * dt.type(scale)
+        rng, shape, dt = _checked("uniform", rng, shape, dtype)
+        return rng.random(shape, dt) * dt.type(scale)
 
     return init
 
 
 def normal(stddev: float = 1e-2) -> Initializer:
     """Normal with mean 0."""
+    numbers("normal", stddev=stddev)
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        dt = _floating(dtype)
-        return np.random.default_rng(rng).standard_normal(shape, dt) * dt.type(stddev)
+        rng, shape, dt = _checked("normal", rng, shape, dtype)
+        return rng.standard_normal(shape, dt) * dt.type(stddev)
 
     return init
 
@@ -67,12 +74,13 @@ def truncated_normal(stddev: float = 1e-2, lower: float = -2.0, upper: float = 2
 
     Values outside are drawn again, so an interval of small probability takes long.
     """
+    numbers("truncated_normal", stddev=stddev, lower=lower, upper=upper)
     if not lower < upper:
         raise ArgumentError(f"truncated_normal: required lower < upper, got {lower} and {upper}")
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        dt = _floating(dtype)
-        return _truncated(np.random.default_rng(rng), shape, dt, lower, upper) * dt.type(stddev)
+        rng, shape, dt = _checked("truncated_normal", rng, shape, dtype)
+        return _truncated(rng, shape, dt, lower, upper) * dt.type(stddev)
 
     return init
 
@@ -92,6 +100,11 @@ def variance_scaling(
     convolution's `[out, in, kh, kw]` give in_axis=1, out_axis=0.
     Source: `jax.nn.initializers.variance_scaling`.
     """
+    numbers("variance_scaling", scale=scale)
+    for axis in (in_axis, out_axis):
+        required(axis, int, "variance_scaling: an axis")
+    required(mode, str, "variance_scaling: mode")
+    required(distribution, str, "variance_scaling: distribution")
     if mode not in ("fan_in", "fan_out", "fan_avg"):
         raise ArgumentError(f"mode is fan_in, fan_out or fan_avg, got {mode!r}")
     if distribution not in ("normal", "truncated_normal", "uniform"):
@@ -100,18 +113,17 @@ def variance_scaling(
         )
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        dt = _floating(dtype)
+        rng, shape, dt = _checked("variance_scaling", rng, shape, dtype)
         fan_in, fan_out = _fans(shape, in_axis, out_axis)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
         variance = scale / max(fan, 1)
-        generator = np.random.default_rng(rng)
         if distribution == "normal":
-            return generator.standard_normal(shape, dt) * dt.type(math.sqrt(variance))
+            return rng.standard_normal(shape, dt) * dt.type(math.sqrt(variance))
         if distribution == "truncated_normal":
             stddev = math.sqrt(variance) / _STDDEV_CUT_AT_2
-            return _truncated(generator, shape, dt, -2.0, 2.0) * dt.type(stddev)
+            return _truncated(rng, shape, dt, -2.0, 2.0) * dt.type(stddev)
         bound = math.sqrt(3 * variance)
-        return (2 * generator.random(shape, dt) - 1) * dt.type(bound)
+        return (2 * rng.random(shape, dt) - 1) * dt.type(bound)
 
     return init
 
@@ -153,15 +165,21 @@ def orthogonal(scale: float = 1.0, column_axis: int = -1) -> Initializer:
     matrices: Q of the QR decomposition of a normal matrix, with R's diagonal made positive.
     """
 
+    numbers("orthogonal", scale=scale)
+
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        dt = _floating(dtype)
+        rng, shape, dt = _checked("orthogonal", rng, shape, dtype)
         if len(shape) < 2:
-            raise ShapeError(f"orthogonal: at least two axes required, got shape {tuple(shape)}")
+            raise ShapeError(
+                located(f"orthogonal: at least two axes required, got shape {tuple(shape)}")
+            )
+        if not -len(shape) <= required(column_axis, int, "orthogonal: column_axis") < len(shape):
+            raise ShapeError(located(f"axis {column_axis} is outside a shape of {len(shape)} axes"))
         rest = list(shape)
         columns = rest.pop(column_axis)
         rows = math.prod(rest)
         tall = (max(rows, columns), min(rows, columns))
-        q, r = np.linalg.qr(np.random.default_rng(rng).standard_normal(tall))
+        q, r = np.linalg.qr(rng.standard_normal(tall))
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
         matrix = q if rows >= columns else q.T
         values = np.moveaxis(matrix.reshape(*rest, columns), -1, column_axis)
@@ -170,16 +188,27 @@ def orthogonal(scale: float = 1.0, column_axis: int = -1) -> Initializer:
     return init
 
 
-def _floating(dtype: Any) -> Any:
-    dt = as_dtype(dtype)
-    if not dt.is_float:
-        raise DTypeError(f"a random initializer gives float32 or float64, not {dt}")
-    return dt.numpy
+def _checked(
+    name: str, rng: Any, shape: Any, dtype: Any
+) -> tuple[np.random.Generator, tuple[int, ...], Any]:
+    """The generator, the shape and NumPy's dtype that an initializer is called with."""
+    wanted = tensor_type(shape, dtype, name)
+    if not wanted.dtype.is_float:
+        raise DTypeError(f"{name}: float32 or float64 required, got {wanted.dtype}")
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        what = f"{name}: rng is a Generator, a seed or a key, got {rng!r}"
+        raise ArgumentError(located(what)) from None
+    return generator, wanted.shape, wanted.dtype.numpy
 
 
 def _fans(shape: Sequence[int], in_axis: int, out_axis: int) -> tuple[int, int]:
     if len(shape) < 2:
-        raise ShapeError(f"fans need at least two axes, got shape {tuple(shape)}")
+        raise ShapeError(located(f"fans need at least two axes, got shape {tuple(shape)}"))
+    for axis in (in_axis, out_axis):
+        if not -len(shape) <= axis < len(shape):
+            raise ShapeError(located(f"axis {axis} is outside a shape of {len(shape)} axes"))
     fan_in, fan_out = shape[in_axis], shape[out_axis]
     field = math.prod(
         n

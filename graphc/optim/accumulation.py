@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from graphc import functions as F
 from graphc import tree
 from graphc.errors import ArgumentError
+from graphc.ir.site import required
 from graphc.optim.base import (
     GradientTransformation,
     PyTree,
@@ -16,6 +17,7 @@ from graphc.optim.base import (
     full_like,
     moving_average,
     no_updates_yet,
+    stateful,
     unbiased,
 )
 from graphc.tensor import Tensor
@@ -40,7 +42,7 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> Gra
         result = unbiased(average, decay, count) if debias else average
         return result, EmaState(count, cast(average, accumulator_dtype))
 
-    return GradientTransformation(init, update)
+    return stateful(EmaState, init, update)
 
 
 class MultiStepsState(NamedTuple):
@@ -83,6 +85,7 @@ class MultiSteps:
         )
 
     def update(self, updates: PyTree, state: MultiStepsState, params: PyTree = None):
+        required(state, MultiStepsState, "update: a state that init gave,")
         k = self._every_k(state.gradient_step) if callable(self._every_k) else self._every_k
         total = tree.map(lambda g, a: self._add(g, a, state.mini_step), updates, state.acc_grads)
         whole = tree.map(lambda a, g: a.astype(g.dtype), total, updates)
@@ -102,6 +105,7 @@ class MultiSteps:
 
     def has_updated(self, state: MultiStepsState) -> Any:
         """Whether the step that gave this state made an update."""
+        required(state, MultiStepsState, "has_updated: a state that init gave,")
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
     def gradient_transformation(self) -> GradientTransformation:

@@ -17,7 +17,7 @@ from graphc import functions as F
 from graphc import tree
 from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.promotion import as_dtype, as_tensor
-from graphc.ir.site import located
+from graphc.ir.site import located, required
 from graphc.tensor import Tensor
 
 PyTree: TypeAlias = Any
@@ -37,6 +37,17 @@ class GradientTransformation(NamedTuple):
 
 class EmptyState(NamedTuple):
     """The state of a transformation that remembers nothing."""
+
+
+def stateful(
+    kind: type, init: Callable[[PyTree], PyTree], update: Callable[..., tuple[PyTree, PyTree]]
+) -> GradientTransformation:
+    """The transformation whose states are of a type, which an update is not called without."""
+
+    def checked(updates: PyTree, state: Any, params: PyTree = None):
+        return update(updates, required(state, kind, "update: a state that init gave,"), params)
+
+    return GradientTransformation(init, checked)
 
 
 def stateless(function: Callable[[PyTree, PyTree], PyTree]) -> GradientTransformation:
@@ -73,7 +84,7 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
             states.append(part)
         return updates, tuple(states)
 
-    return GradientTransformation(init, update)
+    return stateful(tuple, init, update)
 
 
 def apply_updates(params: PyTree, updates: PyTree) -> PyTree:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from graphc import tree
 from graphc.errors import ArgumentError
 from graphc.ir.site import located
-from graphc.optim.base import GradientTransformation, PyTree
+from graphc.optim.base import GradientTransformation, PyTree, stateful
 
 
 class MaskedState(NamedTuple):
@@ -53,4 +53,4 @@ def masked(
         merged = [next(new) if flag else x for x, flag in zip(leaves, flags, strict=True)]
         return tree.unflatten(structure, merged), MaskedState(inner_state)
 
-    return GradientTransformation(init, update)
+    return stateful(MaskedState, init, update)

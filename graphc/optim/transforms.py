@@ -22,6 +22,7 @@ from graphc.optim.base import (
     moving_average,
     moving_average_of_squares,
     no_updates_yet,
+    stateful,
     stateless,
     unbiased,
 )
@@ -92,7 +93,7 @@ def scale_by_schedule(schedule: Schedule) -> GradientTransformation:
         scaled = tree.map(lambda g: _as(step_size, g) * g, updates)
         return scaled, ScaleByScheduleState(counted(state.count))
 
-    return GradientTransformation(init, update)
+    return stateful(ScaleByScheduleState, init, update)
 
 
 def scale_by_learning_rate(learning_rate: Any, *, flip_sign: bool = True) -> GradientTransformation:
@@ -123,7 +124,7 @@ def trace(
         result = tree.map(step, updates, moved) if nesterov else moved
         return result, TraceState(cast(moved, accumulator_dtype))
 
-    return GradientTransformation(init, update)
+    return stateful(TraceState, init, update)
 
 
 def scale_by_adam(
@@ -164,7 +165,7 @@ def scale_by_adam(
         scaled = tree.map(lambda m, v: m / (root(v) + eps), mu_hat, nu_hat)
         return scaled, ScaleByAdamState(count, cast(mu, mu_dtype), nu)
 
-    return GradientTransformation(init, update)
+    return stateful(ScaleByAdamState, init, update)
 
 
 def scale_by_lion(
@@ -180,7 +181,7 @@ def scale_by_lion(
         mu = cast(moving_average(updates, state.mu, b2), mu_dtype)
         return signs, ScaleByLionState(counted(state.count), mu)
 
-    return GradientTransformation(init, update)
+    return stateful(ScaleByLionState, init, update)
 
 
 def scale_by_rms(
@@ -209,7 +210,8 @@ def scale_by_rms(
             nu_hat = unbiased(nu, decay, new.count)
         return tree.map(lambda g, v: g * _inverse_root(v, eps, eps_in_sqrt), updates, nu_hat), new
 
-    return GradientTransformation(init, update)
+    kind: type = ScaleByRmsWithCountState if bias_correction else ScaleByRmsState
+    return stateful(kind, init, update)
 
 
 def scale_by_stddev(
@@ -244,7 +246,8 @@ def scale_by_stddev(
         )
         return scaled, new
 
-    return GradientTransformation(init, update)
+    kind: type = ScaleByRStdDevWithCountState if bias_correction else ScaleByRStdDevState
+    return stateful(kind, init, update)
 
 
 def scale_by_rss(
@@ -260,7 +263,7 @@ def scale_by_rss(
         scaled = tree.map(lambda g, s: F.where(s > 0, F.rsqrt(s + eps), 0.0) * g, updates, total)
         return scaled, ScaleByRssState(total)
 
-    return GradientTransformation(init, update)
+    return stateful(ScaleByRssState, init, update)
 
 
 def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> GradientTransformation:
@@ -284,7 +287,8 @@ def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> GradientTr
             return updates, state
         return tree.map(lambda g, p: g + _as(rate, p) * p, updates, params), state
 
-    decay = GradientTransformation(init, update)
+    kind: type = WeightDecaySchedule if callable(weight_decay) else object
+    decay = stateful(kind, init, update)
     return decay if mask is None else masked(decay, mask)
 
 

@@ -10,7 +10,7 @@ from graphc.errors import ShapeError, TraceError
 from graphc.functions import promotion
 from graphc.functions.promotion import as_value
 from graphc.ir.graph import Node, Value, apply
-from graphc.ir.site import here, located
+from graphc.ir.site import here, located, required, writable
 from graphc.ops.custom import CustomOp, Definition
 from graphc.tensor import Tensor
 from graphc.transforms.custom import transposed
@@ -50,6 +50,7 @@ def custom_op(
     of the preprocessor, comments that do not end. What the compiler refuses is a CompilerError that
     names the operator and the line of this call, when a step that uses it is compiled.
     """
+    name = writable(required(name, str, "custom_op: a name,"))
     backward = None if vjp is None else _reverse(name, vjp)
     forward = None
     if jvp is not None:

@@ -14,7 +14,7 @@ from graphc.errors import DTypeError, TraceError
 from graphc.functions.promotion import as_value
 from graphc.ir import site
 from graphc.ir.graph import Input, Node, Value
-from graphc.ir.site import located
+from graphc.ir.site import located, required, writable
 from graphc.ir.toposort import toposort
 from graphc.ops import taps
 from graphc.tensor import Tensor
@@ -49,6 +49,7 @@ def tap(name: str, x: Any, *, gradient: bool = False) -> Tensor:
     that repeat are numbered: `h`, `h#2`, …. Under `vmap` the whole batch is watched, and x has to
     be used as it is returned.
     """
+    name = writable(required(name, str, "tap: a name,"))
     value = as_value(x)
     if not value.dtype.is_float:
         raise DTypeError(located(f"tap {name!r}: floats are watched, got {value.type}"))

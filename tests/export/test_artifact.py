@@ -138,6 +138,25 @@ def test_a_hundred_steps_are_those_of_python_to_the_bit(
         assert a.tobytes() == b.tobytes()
 
 
+def test_neither_compiler_nor_effort_changes_a_bit(
+    folder: Path, tmp_path: Path, gcc: tuple[str, ...]
+) -> None:
+    x, y = data(4)
+    gx.save(tmp_path / "data.safetensors", {"x": x, "y": y})
+    gx.save(tmp_path / "state.safetensors", initial())
+    files = ["--data", tmp_path / "data.safetensors", "--state", tmp_path / "state.safetensors"]
+    compilers = [("gcc", effort, "-march=native") for effort in ("-O1", "-O2", "-O3")]
+    ends = {}
+    for compiler in [*compilers, tuple(zig("-O2", "-mcpu=native"))]:
+        shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*.out"))
+        program = make(tmp_path / "copy", compiler, "example")
+        run([program, *files, "--steps", 40, "--save", tmp_path / "end"], tmp_path)
+        ends[compiler] = (tmp_path / "end").read_bytes()
+        shutil.rmtree(tmp_path / "copy")
+    assert len(ends) == 4 and len(set(ends.values())) == 1, list(ends)
+    assert ends[compilers[0]] != (tmp_path / "state.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -1,6 +1,6 @@
 """Every public function with arguments of wrong kinds, shapes and values: what does not work raises
-an error of graphc's, or Python's own for a wrong signature, and names the user's line. The initial
-values of `nn.initializers` are NumPy's, with NumPy's errors; files have tests of their own.
+an error of graphc's, or Python's own for a wrong signature, and names the user's line. Methods,
+initial values and files: `test_bad_methods.py`.
 """
 
 from __future__ import annotations
