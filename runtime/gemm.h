@@ -37,7 +37,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       acc[r][v] = mode == GX_RESUME ? GX_V(V, tile + r * tile_row + GX_VECTOR_AT(v)) : (V){0}; \
   }
 
-#define GX_TILE_TERM(T, V, FMA, MR, left) \
+#define GX_TILE_OPERANDS(T, V, MR, left) \
   V right[vectors]; \
   GX_UNROLL \
   for (int v = 0; v < vectors; v++) { \
@@ -49,12 +49,27 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
   for (int g = 0; g < groups; g++) { \
     group[g] = g == 0 ? left : group[g - 1] + 4 * a_row; \
     GX_HIDE(group[g]); \
-  } \
+  }
+
+#define GX_TILE_TERM(T, V, FMA, MR, left) \
+  GX_TILE_OPERANDS(T, V, MR, left) \
   GX_UNROLL \
   for (int r = 0; r < (MR); r++) { \
     const V same = GX_SPLAT(V, group[r / 4][r % 4 * a_row]); \
     GX_UNROLL \
     for (int v = 0; v < vectors; v++) acc[r][v] = FMA(same, right[v], acc[r][v]); \
+  }
+
+/* The term of a tile of which every column has a left operand of its own: of row r those that lie
+ * one after the other from a[r*a_row] on. */
+#define GX_LANES_TERM(T, V, FMA, MR, left) \
+  GX_TILE_OPERANDS(T, V, MR, left) \
+  GX_UNROLL \
+  for (int r = 0; r < (MR); r++) { \
+    const T *own = group[r / 4] + r % 4 * a_row; \
+    GX_UNROLL \
+    for (int v = 0; v < vectors; v++) \
+      acc[r][v] = FMA(GX_V(const V, own + GX_VECTOR_AT(v)), right[v], acc[r][v]); \
   }
 
 #define GX_TILE_END(T, V, ADD, MR) \
@@ -88,8 +103,12 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  * runs are chains of their own, restarted every GX_CHAIN terms. Its loop over runs has one exit: with
  * two, gcc 12 stores the vectors of b to memory at every term.
  *
- * The third is the first for a tile whose rows are tile_row elements apart instead of NR. */
-#define GX_TILE(name, T, V, FMA, ADD, MR, NR) \
+ * The third is the first for a tile whose rows are tile_row elements apart instead of NR.
+ *
+ * TERM is GX_TILE_TERM; with GX_LANES_TERM element (r, c) is the sum of a[r*a_row + i*a_step + c]
+ * times b[i*b_step + c]: products of rows with themselves, as in convolutions of which every channel
+ * is a group. */
+#define GX_TILE(name, TERM, T, V, FMA, ADD, MR, NR) \
   static inline __attribute__((unused)) void name##_into( \
       int64_t k, const T *restrict a, int64_t a_row, int64_t a_step, const T *restrict b, \
       int64_t b_step, T *restrict tile, int64_t tile_row, int mode) { \
@@ -101,7 +120,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       const int64_t end = k - done < GX_CHAIN ? k : done + GX_CHAIN; \
       GX_TILE_BEGIN(V, MR) \
       for (; done < end; done++, a += a_step, b += b_step) { \
-        GX_TILE_TERM(T, V, FMA, MR, a) \
+        TERM(T, V, FMA, MR, a) \
       } \
       GX_TILE_END(T, V, ADD, MR) \
     } while (done < k); \
@@ -125,7 +144,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
         const T *left = a + at[run] + done * a_step; \
         room -= end - done; \
         for (; done < end; done++, left += a_step, b += b_step) { \
-          GX_TILE_TERM(T, V, FMA, MR, left) \
+          TERM(T, V, FMA, MR, left) \
         } \
         run += done == k; \
         done = done == k ? 0 : done; \
@@ -145,19 +164,32 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
 
 /* Tile functions by dtype: one line, GX_TILE_F32(gx_tile_f32_8x32, 8, 32), defines one. Signed
  * integers are multiplied as unsigned ones. */
-#define GX_TILE_F32(name, MR, NR) GX_TILE(name, float, gx_f32v, GX_VFMA_F32, GX_ADD, MR, NR)
+#define GX_TILE_F32(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, float, gx_f32v, GX_VFMA_F32, GX_ADD, MR, NR)
 
-#define GX_TILE_F64(name, MR, NR) GX_TILE(name, double, gx_f64v, GX_VFMA_F64, GX_ADD, MR, NR)
+#define GX_TILE_F64(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, double, gx_f64v, GX_VFMA_F64, GX_ADD, MR, NR)
 
-#define GX_TILE_I32(name, MR, NR) GX_TILE(name, int32_t, gx_u32v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
+#define GX_TILE_I32(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, int32_t, gx_u32v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
 
-#define GX_TILE_I64(name, MR, NR) GX_TILE(name, int64_t, gx_u64v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
+#define GX_TILE_I64(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, int64_t, gx_u64v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
 
-#define GX_TILE_U32(name, MR, NR) GX_TILE(name, uint32_t, gx_u32v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
+#define GX_TILE_U32(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, uint32_t, gx_u32v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
 
-#define GX_TILE_U8(name, MR, NR) GX_TILE(name, uint8_t, gx_u8v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
+#define GX_TILE_U8(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, uint8_t, gx_u8v, GX_MULTIPLY_ADD, GX_ADD, MR, NR)
 
-#define GX_TILE_BOOL(name, MR, NR) GX_TILE(name, uint8_t, gx_u8v, GX_AND_OR, GX_OR, MR, NR)
+#define GX_TILE_BOOL(name, MR, NR) \
+  GX_TILE(name, GX_TILE_TERM, uint8_t, gx_u8v, GX_AND_OR, GX_OR, MR, NR)
+
+#define GX_LANES_F32(name, MR, NR) \
+  GX_TILE(name, GX_LANES_TERM, float, gx_f32v, GX_VFMA_F32, GX_ADD, MR, NR)
+
+#define GX_LANES_F64(name, MR, NR) \
+  GX_TILE(name, GX_LANES_TERM, double, gx_f64v, GX_VFMA_F64, GX_ADD, MR, NR)
 
 /* out[i*out_stride + j] = in[j*in_stride + i] for a square of as many elements as a native vector
  * has lanes. Each step interleaves the vectors' upper half with the lower one, which rotates the

@@ -22,8 +22,9 @@ def tile_function(kernel: Convolution) -> tuple[str, str]:
     """The name of the register tile's function, and the line that defines it."""
     rows, columns = kernel.tile
     suffix = kernel.node.types[0].dtype.suffix
-    name = f"gx_tile_{suffix}_{rows}x{columns}"
-    return name, f"GX_TILE_{suffix.upper()}({name}, {rows}, {columns})"
+    kind = "lanes" if kernel.apart else "tile"
+    name = f"gx_{kind}_{suffix}_{rows}x{columns}"
+    return name, f"GX_{kind.upper()}_{suffix.upper()}({name}, {rows}, {columns})"
 
 
 class _Generator:
@@ -79,7 +80,7 @@ class _Generator:
         """All panels, each with its taps in the order of the runs."""
         kernel, points = self.kernel, self.points
         units = kernel.groups * kernel.panels * self.taps
-        unit, _ = points.share(units, 1 + (1 << 14) // (1 + kernel.channels * self.columns), "n")
+        unit, _ = points.share(units, 1 + (1 << 14) // (1 + kernel.depth * self.columns), "n")
         tap = points.let("tap", unit % self.taps)
         above = unit // self.taps
         panel = points.let("panel", above % kernel.panels)
@@ -88,16 +89,16 @@ class _Generator:
         *_, across, down = place.strided.strides
         last = down
         outputs = kernel.outputs
-        if kernel.declared.result == "y":
+        if kernel.declared.result == "y" or kernel.apart:
             across, down = down, across
         share = (outputs if kernel.declared.result == "y" else kernel.channels) * last
         start = Load(INDEX, "taps", tap) + panel * (self.columns * across) + group * share
         width = self._columns(panel)
         points.add(Do(f"gx_pack_{self.dtype.suffix}", (
-            width, index(kernel.channels),
+            width, index(kernel.depth),
             address(points.arrays[place.root], start + place.strided.offset), index(across),
             index(down), index(self.columns),
-            address("weights", unit * (kernel.channels * self.columns)),
+            address("weights", unit * (kernel.depth * self.columns)),
         )))  # fmt: skip
         points.leave()
 
@@ -155,9 +156,12 @@ class _Generator:
             position.append(q)
         number = (self.group * kernel.panels + panel) * self.taps + tap
         last = kernel.axes[-1].advance * kernel.copied.strides[-2]
+        if kernel.apart:
+            at = at + panel * self.columns
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
-            runs, address("runs", run), terms, address("rows", at), index(last), index(1),
-            address("weights", number * (kernel.channels * self.columns)), index(self.columns),
+            runs, address("runs", run), terms, address("rows", at), index(last),
+            index(kernel.spacing),
+            address("weights", number * (kernel.depth * self.columns)), index(self.columns),
             "tile", Var(INDEX, "GX_SET"),
         )))  # fmt: skip
         self._epilogue(panel, position, firsts, limits[-1])

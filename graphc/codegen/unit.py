@@ -31,13 +31,14 @@ from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
 from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
-from graphc.schedule.convolution import Correlation, WeightGradient
+from graphc.schedule.convolution import Correlation
 from graphc.schedule.kernel import Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Panels, Product
 from graphc.schedule.program import Program
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
+from graphc.schedule.weight_gradient import WeightGradient
 
 _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Loops: loops_body,

@@ -13,8 +13,8 @@ from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
 from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
 from graphc.ir.spec import unravel
-from graphc.schedule.convolution import WeightGradient
 from graphc.schedule.kernel import grain
+from graphc.schedule.weight_gradient import WeightGradient
 
 
 def weight_gradient_body(kernel: WeightGradient, arguments: Arguments) -> list[Stmt]:
@@ -68,10 +68,11 @@ class _Generator:
         unit, _ = points.share(kernel.units, kernel.grain, "unit")
         every = self.ranges if kernel.divided else 1
         only = unit % every
-        panel = points.let("panel", unit // every % kernel.panels)
-        group = points.let("group", unit // (every * kernel.panels) % kernel.groups)
-        part = points.let("part", unit // (every * kernel.panels * kernel.groups))
-        size = self.ranges // every * kernel.sums
+        panels = kernel.panels // kernel.together
+        panel = points.let("panel", unit // every % panels)
+        group = points.let("group", unit // (every * panels) % kernel.groups)
+        part = points.let("part", unit // (every * panels * kernel.groups))
+        size = kernel.together * self.ranges // every * kernel.sums
         base = points.let("base", unit * size)
         clear(points, "sums", self.x, base, base + size)
         images = self.x.shape[0]
@@ -88,9 +89,14 @@ class _Generator:
         if kernel.axes[0].count % kernel.block:
             rest = index(kernel.axes[0].count) - first
             count = points.let("count", call("gx_smaller", INDEX, rest, index(kernel.block)))
+        if kernel.together > 1:
+            panel = points.loop("panel", index(0), index(kernel.together))
+            base = points.let("base", base + panel * (self.ranges * kernel.sums))
         right, step = self._right(image, group, panel, first, count)
-        self._tiles(base, only, count, right, step)
+        self._tiles(panel, base, only, count, right, step)
         points.leave()
+        if kernel.together > 1:
+            points.leave()
         if kernel.blocks > 1:
             points.leave()
         points.leave()
@@ -128,7 +134,9 @@ class _Generator:
         rest = index(outputs) - panel * self.columns
         return call("gx_smaller", INDEX, rest, index(self.columns))
 
-    def _tiles(self, base: Expr, only: Expr, count: Expr, right: str, step: Expr) -> None:
+    def _tiles(
+        self, panel: Expr, base: Expr, only: Expr, count: Expr, right: str, step: Expr
+    ) -> None:
         """The tiles of the unit's ranges, to which a block of pixels is added."""
         kernel, points = self.kernel, self.points
         inner = [axis.count for axis in kernel.axes[1:]]
@@ -139,10 +147,13 @@ class _Generator:
             number = points.loop("range", index(0), index(self.ranges))
             at = base + number * kernel.sums
         tile = points.loop("m", index(0), index(kernel.range), self.rows)
-        left = Load(INDEX, "taps", number) + tile
+        left = Load(INDEX, "taps", number) + tile * kernel.apart_by
+        if kernel.apart:
+            left = left + panel * self.columns
         pixel = kernel.axes[-1].advance * kernel.copied.strides[-2]
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
-            lines, "runs", terms, address("rows", left), index(1), index(pixel), right, step,
+            lines, "runs", terms, address("rows", left), index(kernel.apart_by), index(pixel),
+            right, step,
             address("sums", at + tile * self.columns), Var(INDEX, "GX_ACCUMULATE"),
         )))  # fmt: skip
         points.leave()

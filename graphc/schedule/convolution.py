@@ -26,19 +26,21 @@ from graphc.schedule.cost import PACK, Work
 from graphc.schedule.encoding import ROWS, Bits
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of
 from graphc.schedule.product import PRODUCT_GRAIN
-from graphc.schedule.tiles import TRIED, UNITS, register_tiles, round_up, tile_cycles
+from graphc.schedule.tiles import (
+    TRIED,
+    UNITS,
+    lane_cycles,
+    lane_tiles,
+    register_tiles,
+    round_up,
+    tile_cycles,
+)
 
 #: Bytes of the copied part of an array: it stays in the first-level cache.
 COPY_BYTES = 49152
 #: Rows of results of a correlation that one unit computes at least: rows at the edge of the part
 #: are copied for more than one unit.
 BLOCK_ROWS = 4
-#: Terms of a weight gradient that are summed in one chain: a law of shape alone.
-CHAIN_TERMS = 256
-#: Parts into which the images of a weight gradient are divided at most, and bytes of all parts'
-#: sums: laws of shape alone.
-IMAGE_PARTS = 16
-PART_BYTES = 1 << 21
 
 
 class Convolution(PointKernel):
@@ -78,9 +80,17 @@ class Convolution(PointKernel):
     def itemsize(self) -> int:
         return self.node.types[0].dtype.itemsize
 
+    @cached_property
+    def apart(self) -> bool:
+        """Whether every channel is a group of its own: channels are lanes of vectors then, and all
+        of them one group.
+        """
+        *_, inputs, outputs = self.types["w"].shape
+        return 1 == inputs < outputs == self.declared.groups
+
     @property
     def groups(self) -> int:
-        return self.declared.groups
+        return 1 if self.apart else self.declared.groups
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -91,10 +101,27 @@ class Convolution(PointKernel):
         """Channels of a group of the array that is copied."""
         raise TypeError
 
+    @property
+    def outputs(self) -> int:
+        """Columns of the product of a group."""
+        raise TypeError
+
     @cached_property
     def tile(self) -> tuple[int, int]:
         """Rows and columns of the register tile."""
         return self.chosen
+
+    def tiles_for(self, rows: int, terms: int) -> Sequence[tuple[int, int]]:
+        """Register tiles for so many rows of a product, the best first."""
+        choose = lane_tiles if self.apart else register_tiles
+        dtype = self.node.types[0].dtype
+        return choose(self.isa, dtype, rows, self.outputs, terms)[:TRIED]
+
+    def cycles(self, rows: int, terms: int) -> float:
+        """Cycles of such a product in tiles."""
+        count = lane_cycles if self.apart else tile_cycles
+        dtype = self.node.types[0].dtype
+        return count(self.isa, dtype, (rows, self.outputs, terms), self.tile)
 
     @property
     def block(self) -> int:
@@ -125,7 +152,7 @@ class Convolution(PointKernel):
     @property
     def panels(self) -> int:
         """Panels of columns of a group."""
-        raise TypeError
+        return -(-self.outputs // self.tile[1])
 
     @property
     def units(self) -> int:
@@ -179,6 +206,11 @@ class Correlation(Convolution):
         """Channels of a group of the result."""
         return self.node.types[0].shape[-1] // self.groups
 
+    @property
+    def depth(self) -> int:
+        """Terms of a tap."""
+        return 1 if self.apart else self.channels
+
     @cached_property
     def taps(self) -> list[tuple[int, ...]]:
         """Indices of the weights' taps, in the order in which they are packed."""
@@ -186,9 +218,7 @@ class Correlation(Convolution):
 
     @property
     def candidates(self) -> Sequence[tuple[int, int]]:
-        terms = len(self.taps) * self.channels
-        pixels = self.axes[-1].count
-        return register_tiles(self.isa, self.source.dtype, pixels, self.outputs, terms)[:TRIED]
+        return self.tiles_for(self.axes[-1].count, len(self.taps) * self.depth)
 
     @cached_property
     def block(self) -> int:
@@ -206,11 +236,12 @@ class Correlation(Convolution):
 
     @property
     def slack(self) -> int:
-        return self.tile[0] * self.axes[-1].advance * self.channels
+        return self.tile[0] * self.axes[-1].advance * self.channels + self.apart * self.tile[1]
 
     @property
-    def panels(self) -> int:
-        return -(-self.outputs // self.tile[1])
+    def spacing(self) -> int:
+        """From one term of a run to the next."""
+        return self.axes[-1].lines[0].spacing * self.channels if self.apart else 1
 
     @property
     def units(self) -> int:
@@ -218,24 +249,22 @@ class Correlation(Convolution):
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        return phases(self.axes, self.copied.strides[:-1], self.channels)
+        return phases(self.axes, self.copied.strides[:-1], self.depth, self.apart)
 
     @property
     def panel_bytes(self) -> int:
         """All packed panels."""
-        size = self.groups * self.panels * len(self.taps) * self.channels * self.tile[1]
+        size = self.groups * self.panels * len(self.taps) * self.depth * self.tile[1]
         return round_up(size * self.itemsize, 64)
 
     @property
     def work(self) -> Work:
         """Rows of pixels in tiles, phase by phase; the copied parts; the packed weights."""
-        dtype = self.source.dtype
         cycles = 0.0
         for phase in self.phases:
             *rows, last = [line.count for line in phase.lines]
             terms = len(phase.runs) * phase.terms
-            one = tile_cycles(self.isa, dtype, (last, self.outputs, terms), self.tile)
-            cycles += math.prod(rows) * one
+            cycles += math.prod(rows) * self.cycles(last, terms)
         images = self.types["x"].shape[0] * self.groups
         cycles = images * cycles + self.units * self.copying + self.panel_bytes * PACK
         cycles += self._epilogue(images)
@@ -256,137 +285,3 @@ class Correlation(Convolution):
     @property
     def workspace(self) -> Workspace:
         return Workspace(self.panel_bytes, self.copied_bytes)
-
-
-class WeightGradient(Convolution):
-    """w of x and y: rows of taps and input channels, columns of output channels, terms of pixels. A
-    unit is a part of the images, a group, a panel of columns and, where those are few, one tap of
-    all axes but the last. Its sums wait until all units are done, and are added in order.
-    """
-
-    @cached_property
-    def axes(self) -> tuple[Axis, ...]:
-        return forward_axes(self.declared, *self.spatial)
-
-    @property
-    def channels(self) -> int:
-        return self.types["w"].shape[-2]
-
-    @property
-    def outputs(self) -> int:
-        return self.types["w"].shape[-1] // self.groups
-
-    @property
-    def merges(self) -> bool:
-        """Whether neighbouring taps of the last axis are rows of one range."""
-        return self.declared.dilation[-1] == 1
-
-    @property
-    def range(self) -> int:
-        """Rows that lie one after the other in the copied part."""
-        return self.channels * (self.kernel[-1] if self.merges else 1)
-
-    @property
-    def ranges(self) -> tuple[int, ...]:
-        """Taps that number the ranges."""
-        return self.kernel[:-1] if self.merges else self.kernel
-
-    @property
-    def candidates(self) -> Sequence[tuple[int, int]]:
-        dtype = self.node.types[0].dtype
-        return register_tiles(self.isa, dtype, self.range, self.outputs, CHAIN_TERMS)[:TRIED]
-
-    @cached_property
-    def block(self) -> int:
-        first, *inner = (axis.count for axis in self.axes)
-        wanted = max(1, CHAIN_TERMS // max(1, math.prod(inner)))
-        return -(-first // -(-first // wanted))
-
-    @property
-    def slack(self) -> int:
-        return self.tile[0]
-
-    @property
-    def panels(self) -> int:
-        return -(-self.outputs // self.tile[1])
-
-    @cached_property
-    def parts(self) -> int:
-        """Parts of the images whose sums are added in order."""
-        parts = IMAGE_PARTS
-        while parts > 1 and parts * self.types["w"].nbytes > PART_BYTES:
-            parts //= 2
-        return max(1, min(self.types["x"].shape[0], parts))
-
-    @property
-    def part(self) -> int:
-        """Images of a part."""
-        return -(-self.types["x"].shape[0] // self.parts)
-
-    @property
-    def divided(self) -> bool:
-        """Whether the ranges are units of their own."""
-        return self.parts * self.groups * self.panels < UNITS
-
-    @property
-    def units(self) -> int:
-        ranges = math.prod(self.ranges) if self.divided else 1
-        return self.parts * self.groups * self.panels * ranges
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of a range."""
-        return -(-self.range // self.tile[0])
-
-    @property
-    def sums(self) -> int:
-        """Elements of the sums of one range and panel."""
-        return self.tiles * self.tile[0] * self.tile[1]
-
-    @property
-    def sums_bytes(self) -> int:
-        ranges = math.prod(self.ranges)
-        size = self.parts * self.groups * self.panels * ranges * self.sums
-        return round_up(size * self.itemsize, 64)
-
-    @property
-    def reads_in_place(self) -> bool:
-        """Whether y has whole panels, unbroken, and all its pixels at one distance."""
-        place = self.storage.places.get(self.operand("y"))
-        if place is None or self.outputs % self.tile[1]:
-            return False
-        _, *spatial, channel = place.strided.strides
-        shape = place.strided.shape[1:-1]
-        pixel = spatial[-1]
-        even = [pixel * s for s in row_major(shape)]
-        return channel == 1 and all(
-            n == 1 or s == e for n, s, e in zip(shape, spatial, even, strict=True)
-        )
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of y that are taken at a time."""
-        return self.block * math.prod(axis.count for axis in self.axes[1:])
-
-    @property
-    def panel_bytes(self) -> int:
-        """A panel of y, where it has to be packed."""
-        size = self.pixels * self.tile[1] * self.itemsize
-        return 0 if self.reads_in_place else round_up(size, 64)
-
-    @property
-    def work(self) -> Work:
-        """A product for every range of rows and block of pixels; copied x and y; sums of parts."""
-        dtype = self.node.types[0].dtype
-        ranges = math.prod(self.ranges)
-        once = tile_cycles(self.isa, dtype, (self.range, self.outputs, self.pixels), self.tile)
-        images = self.types["x"].shape[0] * self.groups
-        copies = images * self.blocks * self.panels * (ranges if self.divided else 1)
-        cycles = images * self.blocks * ranges * once + copies * self.copying
-        cycles += images * self.blocks * self.panels * self.panel_bytes * PACK
-        cycles += self.sums_bytes * 2 * PACK
-        return Work(cycles, self.units, 1)
-
-    @property
-    def workspace(self) -> Workspace:
-        return Workspace(self.sums_bytes, self.copied_bytes + self.panel_bytes)

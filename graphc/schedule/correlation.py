@@ -106,11 +106,14 @@ class Phase:
     tap: int
 
 
-def phases(axes: Sequence[Axis], steps: Sequence[int], channels: int) -> tuple[Phase, ...]:
+def phases(
+    axes: Sequence[Axis], steps: Sequence[int], depth: int, apart: bool = False
+) -> tuple[Phase, ...]:
     """The combinations of lines. `steps` are the strides of the packed source, in which position
-    `low` of each axis is the first. Neighbouring taps of the last axis are one run.
+    `low` of each axis is the first; a tap has `depth` terms. Neighbouring taps of the last axis are
+    one run, if their terms follow one another or taps lie `apart` anyway.
     """
-    merged = all(line.spacing == 1 or len(line.taps) < 2 for line in axes[-1].lines)
+    merged = apart or all(line.spacing == 1 or len(line.taps) < 2 for line in axes[-1].lines)
     result: list[Phase] = []
     tap = 0
     for lines in product(*[axis.lines for axis in axes]):
@@ -125,7 +128,7 @@ def phases(axes: Sequence[Axis], steps: Sequence[int], channels: int) -> tuple[P
             )
             for number in product(*counts)
         )
-        result.append(Phase(lines, runs, (last if merged else 1) * channels, tap))
+        result.append(Phase(lines, runs, (last if merged else 1) * depth, tap))
         tap += math.prod(len(line.taps) for line in lines)
     return tuple(result)
 

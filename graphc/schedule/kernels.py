@@ -8,7 +8,7 @@ from graphc.ir.graph import Graph, Value
 from graphc.schedule.attention import Attention
 from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
-from graphc.schedule.convolution import Correlation, WeightGradient
+from graphc.schedule.convolution import Correlation
 from graphc.schedule.group import Group, Kind
 from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.loops import Loops
@@ -16,6 +16,7 @@ from graphc.schedule.product import Product
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
 from graphc.schedule.storage import Storage
+from graphc.schedule.weight_gradient import WeightGradient
 
 _KERNELS: dict[Kind, type[Kernel]] = {
     Kind.LOOPS: Loops,

@@ -202,6 +202,33 @@ def tile_cycles(
     return tiles * (k * term + 2 * rows * vectors + 20)
 
 
+def lane_tiles(isa: str, dtype: DType, m: int, n: int, k: int) -> list[tuple[int, int]]:
+    """Register tiles for m rows of n columns with k terms each, of which every column has a left
+    operand of its own; those of the fewest cycles first.
+    """
+    registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
+    lanes = max(1, vector_bytes(isa) // dtype.itemsize)
+    shape = max(m, 1), max(n, 1), k
+    tiles = [
+        (rows, vectors * lanes)
+        for vectors in (4, 3, 2, 1)
+        for rows in range(1, min(shape[0], 12) + 1)
+        if (rows + 1) * vectors < registers
+    ]
+    return sorted(tiles, key=lambda tile: lane_cycles(isa, dtype, shape, tile))
+
+
+def lane_cycles(
+    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int]
+) -> float:
+    """Cycles of such a tile's product: every multiply-add reads memory, two vectors a cycle."""
+    (m, n, k), (rows, columns) = shape, tile
+    vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
+    term = max(4.6, (rows + 1) * vectors / 2)
+    tiles = -(-m // rows) * -(-n // columns)
+    return tiles * (k * term + 2 * rows * vectors + 20)
+
+
 def attention_tile(isa: str, dtype: DType) -> tuple[int, int]:
     """Rows and columns of the register tile of attention: both divide a tile of scores."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]

@@ -38,6 +38,24 @@ def test_reductions_fold_the_axes_of_the_array_itself() -> None:
         assert moved.outputs[0].node.op != graph.outputs[0].node.op
 
 
+def test_views_of_axes_of_space_and_concatenations_are_taken_of_the_array_itself() -> None:
+    """Upsampling, its gradient, and what a U-Net joins: no permutation is left but the last."""
+    inputs = Inputs()
+    x, z = inputs.array((2, 3, 4, 5)), inputs.array((2, 6, 4, 2))
+    y, other = (ops.permute(ops.exp(v), FIRST) for v in (x, z))
+    wide = ops.reshape(ops.broadcast(y, (2, 5, 3, 2, 4), (0, 1, 2, 4)), (2, 5, 6, 4))
+    pair = ops.reshape(wide, (2, 5, 3, 2, 4))
+    joined = ops.concat([wide, other], 1)
+    part = ops.slice(joined, (0, 1, 5, 0), (2, 5, 3, 2), (1, 1, -2, 2))
+    for value in (wide, ops.sum(pair, (3,)), joined, part):
+        graph = graph_of(ops.sin(value))
+        final = optimize(graph)[-1].graph
+        assert_equal_graphs(graph, final, inputs.arrays)
+        assert count(final, Permute) == 1 and isinstance(final.outputs[0].node.op, Permute)
+    across = graph_of(ops.sin(ops.reshape(y, (2, 15, 4))))
+    assert channels_last(across) is across
+
+
 def test_what_would_be_permuted_back_stays() -> None:
     inputs = Inputs()
     x, z = inputs.array((2, 3, 4)), inputs.array((2, 4, 3))

@@ -1,0 +1,161 @@
+"""The kernel of the gradient of a convolution's weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+from graphc.ir.spec import row_major
+from graphc.schedule.convolution import Convolution
+from graphc.schedule.correlation import Axis, forward_axes
+from graphc.schedule.cost import PACK, Work
+from graphc.schedule.kernel import Workspace
+from graphc.schedule.tiles import UNITS, round_up
+
+#: Terms of a weight gradient that are summed in one chain: a law of shape alone.
+CHAIN_TERMS = 256
+#: Parts into which the images of a weight gradient are divided at most, and bytes of all parts'
+#: sums: laws of shape alone.
+IMAGE_PARTS = 16
+PART_BYTES = 1 << 21
+
+
+class WeightGradient(Convolution):
+    """w of x and y: rows of taps and input channels, columns of output channels, terms of pixels. A
+    unit is a part of the images, a group, a panel of columns (all of them where every channel is a
+    group) and, where those are few, one tap of all axes but the last. Its sums wait until all units
+    are done, and are added in order.
+    """
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        return forward_axes(self.declared, *self.spatial)
+
+    @property
+    def channels(self) -> int:
+        return self.types["x"].shape[-1] // self.groups
+
+    @property
+    def outputs(self) -> int:
+        return self.types["w"].shape[-1] // self.groups
+
+    @property
+    def merges(self) -> bool:
+        """Whether neighbouring taps of the last axis are rows of one range."""
+        return self.apart or self.declared.dilation[-1] == 1
+
+    @property
+    def range(self) -> int:
+        """Rows that lie at one distance in the copied part."""
+        return self.types["w"].shape[-2] * (self.kernel[-1] if self.merges else 1)
+
+    @property
+    def apart_by(self) -> int:
+        """That distance."""
+        return self.channels * self.declared.dilation[-1] if self.apart else 1
+
+    @property
+    def ranges(self) -> tuple[int, ...]:
+        """Taps that number the ranges."""
+        return self.kernel[:-1] if self.merges else self.kernel
+
+    @property
+    def candidates(self) -> Sequence[tuple[int, int]]:
+        return self.tiles_for(self.range, CHAIN_TERMS)
+
+    @cached_property
+    def block(self) -> int:
+        first, *inner = (axis.count for axis in self.axes)
+        wanted = max(1, CHAIN_TERMS // max(1, math.prod(inner)))
+        return -(-first // -(-first // wanted))
+
+    @property
+    def slack(self) -> int:
+        return self.tile[0] * self.apart_by + self.apart * self.tile[1]
+
+    @property
+    def together(self) -> int:
+        """Panels of which a unit computes all: those that read the same copied part."""
+        return self.panels if self.apart else 1
+
+    @cached_property
+    def parts(self) -> int:
+        """Parts of the images whose sums are added in order."""
+        parts = IMAGE_PARTS
+        while parts > 1 and parts * self.types["w"].nbytes > PART_BYTES:
+            parts //= 2
+        return max(1, min(self.types["x"].shape[0], parts))
+
+    @property
+    def part(self) -> int:
+        """Images of a part."""
+        return -(-self.types["x"].shape[0] // self.parts)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the ranges are units of their own."""
+        return not self.apart and self.parts * self.groups * self.panels < UNITS
+
+    @property
+    def units(self) -> int:
+        ranges = math.prod(self.ranges) if self.divided else 1
+        return self.parts * self.groups * self.panels // self.together * ranges
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a range."""
+        return -(-self.range // self.tile[0])
+
+    @property
+    def sums(self) -> int:
+        """Elements of the sums of one range and panel."""
+        return self.tiles * self.tile[0] * self.tile[1]
+
+    @property
+    def sums_bytes(self) -> int:
+        ranges = math.prod(self.ranges)
+        size = self.parts * self.groups * self.panels * ranges * self.sums
+        return round_up(size * self.itemsize, 64)
+
+    @property
+    def reads_in_place(self) -> bool:
+        """Whether y has whole panels, unbroken, and all its pixels at one distance."""
+        place = self.storage.places.get(self.operand("y"))
+        if place is None or self.outputs % self.tile[1]:
+            return False
+        _, *spatial, channel = place.strided.strides
+        shape = place.strided.shape[1:-1]
+        pixel = spatial[-1]
+        even = [pixel * s for s in row_major(shape)]
+        return channel == 1 and all(
+            n == 1 or s == e for n, s, e in zip(shape, spatial, even, strict=True)
+        )
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of y that are taken at a time."""
+        return self.block * math.prod(axis.count for axis in self.axes[1:])
+
+    @property
+    def panel_bytes(self) -> int:
+        """A panel of y, where it has to be packed."""
+        size = self.pixels * self.tile[1] * self.itemsize
+        return 0 if self.reads_in_place else round_up(size, 64)
+
+    @property
+    def work(self) -> Work:
+        """A product for every range of rows and block of pixels; copied x and y; sums of parts."""
+        ranges = math.prod(self.ranges)
+        images = self.types["x"].shape[0] * self.groups
+        copies = images * self.blocks * self.panels // self.together
+        copies *= ranges if self.divided else 1
+        once = self.cycles(self.range, self.pixels)
+        cycles = images * self.blocks * ranges * once + copies * self.copying
+        cycles += images * self.blocks * self.panels * self.panel_bytes * PACK
+        cycles += self.sums_bytes * 2 * PACK
+        return Work(cycles, self.units, 1)
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.sums_bytes, self.copied_bytes + self.panel_bytes)
