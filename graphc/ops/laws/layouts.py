@@ -91,8 +91,8 @@ def _applied(op: Op, inputs: Sequence[Value], axes: tuple[int, ...]) -> Value:
 
 
 def _reshaped(op: Reshape, x: Value) -> Value | None:
-    """reshape(permute(x)), or reshape(broadcast(permute(x))) with new axes of space, where batch and
-    channels stay what they are.
+    """reshape(permute(x)), or of its broadcast along new axes of space, where batch and channels
+    stay what they are.
     """
     spread = x.node.op
     first = x.node.inputs[0] if isinstance(spread, Broadcast) else x
