@@ -13,6 +13,9 @@ from graphc.ir.loops import Array, Barrier, Do, Numbers, Stmt
 from graphc.schedule.convolution import Convolution, Correlation
 from graphc.schedule.correlation import Phase
 
+#: Channels that are packed together.
+PACKED = 16
+
 
 def correlation_body(kernel: Correlation, arguments: Arguments) -> list[Stmt]:
     return _Generator(kernel, arguments).build()
@@ -77,12 +80,16 @@ class _Generator:
         return self.kernel.operand("w")
 
     def _pack(self) -> None:
-        """All panels, each with its taps in the order of the runs."""
+        """All panels, each with its taps in the order of the runs. All taps of a few channels are
+        packed together: where weights are stored with their taps last, these are neighbours.
+        """
         kernel, points = self.kernel, self.points
-        units = kernel.groups * kernel.panels * self.taps
-        unit, _ = points.share(units, 1 + (1 << 14) // (1 + kernel.depth * self.columns), "n")
-        tap = points.let("tap", unit % self.taps)
-        above = unit // self.taps
+        blocks = -(-kernel.depth // PACKED)
+        units = kernel.groups * kernel.panels * blocks
+        size = self.taps * min(kernel.depth, PACKED) * self.columns
+        unit, _ = points.share(units, 1 + (1 << 14) // (1 + size), "n")
+        first = points.let("first", unit % blocks * PACKED)
+        above = points.let("panels", unit // blocks)
         panel = points.let("panel", above % kernel.panels)
         group = above // kernel.panels if kernel.groups > 1 else index(0)
         place = kernel.storage.places[self._weights]
@@ -92,14 +99,19 @@ class _Generator:
         if kernel.declared.result == "y" or kernel.apart:
             across, down = down, across
         share = (outputs if kernel.declared.result == "y" else kernel.channels) * last
-        start = Load(INDEX, "taps", tap) + panel * (self.columns * across) + group * share
-        width = self._columns(panel)
+        start = panel * (self.columns * across) + group * share + first * down
+        depth: Expr = index(PACKED)
+        if kernel.depth % PACKED:
+            rest = index(kernel.depth) - first
+            depth = points.let("depth", call("gx_smaller", INDEX, rest, index(PACKED)))
+        tap = points.loop("tap", index(0), index(self.taps))
+        at = start + Load(INDEX, "taps", tap) + place.strided.offset
+        to = (above * self.taps + tap) * (kernel.depth * self.columns) + first * self.columns
         points.add(Do(f"gx_pack_{self.dtype.suffix}", (
-            width, index(kernel.depth),
-            address(points.arrays[place.root], start + place.strided.offset), index(across),
-            index(down), index(self.columns),
-            address("weights", unit * (kernel.depth * self.columns)),
+            self._columns(panel), depth, address(points.arrays[place.root], at), index(across),
+            index(down), index(self.columns), address("weights", to),
         )))  # fmt: skip
+        points.leave()
         points.leave()
 
     def _columns(self, panel: Expr) -> Expr:

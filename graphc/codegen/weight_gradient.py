@@ -16,6 +16,9 @@ from graphc.ir.spec import unravel
 from graphc.schedule.kernel import grain
 from graphc.schedule.weight_gradient import WeightGradient
 
+#: Columns that are merged together where they are stored far apart.
+MERGED = 16
+
 
 def weight_gradient_body(kernel: WeightGradient, arguments: Arguments) -> list[Stmt]:
     return _Generator(kernel, arguments).build()
@@ -161,34 +164,62 @@ class _Generator:
             points.leave()
 
     def _merge(self) -> None:
-        """The parts' sums of each row of w in order, and the fused members."""
+        """The parts' sums of each element of w in order, and the fused members."""
         kernel, points = self.kernel, self.points
         shape = kernel.node.types[0].shape
-        rows = self.ranges * kernel.range
+        end: Expr
+        if kernel.stores_columns_first:
+            blocks = -(-self.columns // MERGED)
+            taps, channels = math.prod(shape[:-2]), shape[-2]
+            cost = taps * min(self.columns, MERGED) * (kernel.parts + kernel.group.cost)
+            total = kernel.groups * kernel.panels * blocks * channels
+            unit, _ = points.share(total, grain(cost), "unit")
+            above = points.let("block", unit // channels)
+            panels = points.let("panels", above // blocks)
+            begin = points.let("begin", above % blocks * MERGED)
+            panel = points.let("panel", panels % kernel.panels)
+            group = points.let("group", panels // kernel.panels)
+            end = points.let("end", call("gx_smaller", INDEX, begin + MERGED, self._columns(panel)))
+            tap = points.loop("tap", index(0), index(taps))
+            row = points.let("row", tap * channels + unit % channels)
+            self._merged(row, group, panel, begin, end)
+            points.leave()
+            points.leave()
+            return
         cost = shape[-1] * (kernel.parts + kernel.group.cost)
-        row, _ = points.share(rows, grain(cost), "row")
-        number, inside = row // kernel.range, points.let("inside", row % kernel.range)
-        group: Expr = index(0)
+        row, _ = points.share(self.ranges * kernel.range, grain(cost), "row")
+        group = panel = index(0)
         if kernel.groups > 1:
             group = points.loop("group", index(0), index(kernel.groups))
-        panel: Expr = index(0)
         if kernel.panels > 1:
             panel = points.loop("panel", index(0), index(kernel.panels))
-        clear(points, "total", self.x, index(0), index(self.columns))
+        self._merged(row, group, panel, index(0), self._columns(panel))
+        if kernel.panels > 1:
+            points.leave()
+        if kernel.groups > 1:
+            points.leave()
+        points.leave()
+
+    def _merged(self, row: Expr, group: Expr, panel: Expr, begin: Expr, end: Expr) -> None:
+        """The columns [begin, end) of a panel in a row of w."""
+        kernel, points = self.kernel, self.points
+        shape = kernel.node.types[0].shape
+        number, inside = row // kernel.range, points.let("inside", row % kernel.range)
+        clear(points, "total", self.x, begin, end)
         part: Expr = index(0)
         if kernel.parts > 1:
             part = points.loop("part", index(0), index(kernel.parts))
         panels = (part * kernel.groups + group) * kernel.panels + panel
         start = (panels * self.ranges + number) * kernel.sums + inside * self.columns
         start = points.let("at", start)
-        v = points.loop("v", index(0), index(self.columns))
+        v = points.loop("v", begin, end)
         points.add(Accumulate("total", v, Load(self.dtype, "sums", start + v)))
         points.leave()
         if kernel.parts > 1:
             points.leave()
         positions = [points.let("i", at) for at in unravel(row, shape[:-1])]
         base = points.let("column", group * kernel.outputs + panel * self.columns)
-        v = points.loop("v", index(0), self._columns(panel))
+        v = points.loop("v", begin, end)
         spans = points.leading(shape)
         points.axes = [
             Axis(*span, at) for span, at in zip(spans, [*positions, base + v], strict=True)
@@ -198,6 +229,7 @@ class _Generator:
             points.member(node)
         for value in kernel.writes:
             points.add(store(points, value, points.member(value.node)))
+        points.leave()
 
 
 def _dot(numbers: tuple[int, ...], steps: list[int]) -> int:

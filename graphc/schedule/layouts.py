@@ -9,19 +9,25 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Graph, Input, Node, Value
-from graphc.ir.spec import Attend, Contract, Scalar, Strided, View, row_major
+from graphc.ir.spec import Attend, Contract, Convolve, Scalar, Strided, View, row_major
 
 
 def choose_layouts(graph: Graph) -> dict[Value, tuple[int, ...]]:
     """An order of axes (slowest first) for results of products and attention that are reshaped
-    after a transposition, if no other reader would then have to copy.
+    after a transposition, if no other reader would then have to copy; for gradients of weights that
+    in which all readers see them.
     """
     outputs = set(graph.outputs)
     layouts: dict[Value, tuple[int, ...]] = {}
     for node in graph.nodes:
         if isinstance(node.op, Input):
             continue
-        if not isinstance(node.op.spec(*[v.type for v in node.inputs]), (Attend, Contract)):
+        spec = node.op.spec(*[v.type for v in node.inputs])
+        if isinstance(spec, Convolve) and spec.result == "w":
+            order = _seen_order(graph, node.outputs[0])
+            if order is not None and node.outputs[0] not in outputs:
+                layouts[node.outputs[0]] = order
+        if not isinstance(spec, (Attend, Contract)):
             continue
         for value in node.outputs:
             order = None if value in outputs else _wanted_order(graph, value)
@@ -45,6 +51,28 @@ def _wanted_order(graph: Graph, value: Value) -> tuple[int, ...] | None:
                     unique = [a for a in dict.fromkeys(order) if value.shape[a] > 1]
                     return (*rest, *unique)
     return None
+
+
+def _seen_order(graph: Graph, value: Value) -> tuple[int, ...] | None:
+    """The order of axes in which every reader permutes a value; None where one does otherwise."""
+    axes = row_major(value.shape)
+    found: set[tuple[int, ...]] = set()
+    for node in graph.uses.get(value, ()):
+        spec = node.op.spec(*[v.type for v in node.inputs])
+        seen = spec.strided(Strided.contiguous(value.shape)) if isinstance(spec, View) else None
+        if seen is None or math.prod(seen.shape) != value.type.size:
+            return None
+        moved = [s for n, s in zip(seen.shape, seen.strides, strict=True) if n > 1]
+        if any(s not in axes for s in moved):
+            return None
+        found.add(tuple(axes.index(s) for s in moved))
+    if len(found) != 1:
+        return None
+    (order,) = found
+    wide = [a for a, n in enumerate(value.shape) if n > 1]
+    if sorted(order) != wide or list(order) == wide:
+        return None
+    return (*[a for a, n in enumerate(value.shape) if n == 1], *order)
 
 
 def stored(value: Value, order: tuple[int, ...] | None) -> Strided:

@@ -133,6 +133,12 @@ class WeightGradient(Convolution):
         )
 
     @property
+    def stores_columns_first(self) -> bool:
+        """Whether columns are farther apart than the elements of a column in what is stored."""
+        strides = self.storage.places[self.writes[0]].strided.strides
+        return all(strides[-1] > s for s in strides[:-1])
+
+    @property
     def pixels(self) -> int:
         """Pixels of y that are taken at a time."""
         return self.block * math.prod(axis.count for axis in self.axes[1:])

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc import Tensor
+from graphc import Tensor, nn
 from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.graph import apply
 from graphc.ops.convolution import Conv, ConvInputGrad, ConvWeightGrad
 from graphc.schedule.convolution import Convolution
+from graphc.schedule.weight_gradient import WeightGradient
 
 from .checking import assert_bits, assert_same, check, check_plan
 
@@ -126,6 +127,30 @@ def test_operands_are_read_through_views():
         return tuple(map(Tensor, (y, dx, dw)))
 
     assert len(check(step, x, w, g, threads=(1, 2)).kernels) == 3
+
+
+def test_gradients_of_weights_are_stored_as_their_readers_see_them():
+    """In PyTorch's order of axes, for one and two axes of space, groups, and several panels."""
+    rng = np.random.default_rng(4)
+    cases = (
+        ((3, 21, 6, 5), (70, 21, 3, 3), {}),
+        ((2, 6, 5, 6), (34, 3, 2, 3), {"groups": 2, "dilation": (1, 2)}),
+        ((2, 40, 4, 4), (40, 1, 3, 3), {"groups": 40, "padding": 1}),
+        ((2, 5, 19), (9, 5, 4), {"stride": 3}),
+    )
+    leaves = [rng.standard_normal(s, np.float32) for x, w, _ in cases for s in (x, w)]
+
+    def step(*leaves):
+        results = []
+        for k, (_, _, options) in enumerate(cases):
+            x, w = leaves[2 * k : 2 * k + 2]
+            conv = nn.conv1d if x.ndim == 3 else nn.conv2d
+            results.append(w - 0.1 * gx.grad(gx.sum(gx.square(conv(x, w, **options))), w))
+        return tuple(results)
+
+    lowered = check(step, *leaves, threads=(1, 2), tolerance=1e-4)
+    kernels = [k for k in lowered.program.kernels if isinstance(k, WeightGradient)]
+    assert [k.stores_columns_first for k in kernels] == [True] * 4
 
 
 def test_what_stands_in_front_of_a_convolution_is_computed_while_its_rows_are_copied():
