@@ -135,8 +135,9 @@ class WeightGradient(Convolution):
     @property
     def stores_columns_first(self) -> bool:
         """Whether columns are farther apart than the elements of a column in what is stored."""
-        strides = self.storage.places[self.writes[0]].strided.strides
-        return all(strides[-1] > s for s in strides[:-1])
+        strided = self.storage.places[self.writes[0]].strided
+        *rows, column = strided.strides
+        return all(column > s for n, s in zip(strided.shape, rows, strict=False) if n > 1)
 
     @property
     def pixels(self) -> int:
