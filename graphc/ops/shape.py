@@ -182,6 +182,12 @@ class Permute(IndexMap):
         return (x.with_shape(tuple(x.shape[a] for a in self.axes)),)
 
     @property
+    def channels_first(self) -> bool:
+        """Whether an image [n, …, c] becomes [n, c, …]."""
+        n = len(self.axes)
+        return n > 3 and self.axes == (0, n - 1, *range(1, n - 1))
+
+    @property
     def _transposes(self) -> bool:
         n = len(self.axes)
         return n > 1 and self.axes == (*range(n - 2), n - 1, n - 2)

@@ -44,7 +44,7 @@ def test_views_of_axes_of_space_and_concatenations_are_taken_of_the_array_itself
     x, z = inputs.array((2, 3, 4, 5)), inputs.array((2, 6, 4, 2))
     y, other = (ops.permute(ops.exp(v), FIRST) for v in (x, z))
     wide = ops.reshape(ops.broadcast(y, (2, 5, 3, 2, 4), (0, 1, 2, 4)), (2, 5, 6, 4))
-    pair = ops.reshape(wide, (2, 5, 3, 2, 4))
+    pair = ops.reshape(other, (2, 2, 3, 2, 4))
     joined = ops.concat([wide, other], 1)
     part = ops.slice(joined, (0, 1, 5, 0), (2, 5, 3, 2), (1, 1, -2, 2))
     for value in (wide, ops.sum(pair, (3,)), joined, part):

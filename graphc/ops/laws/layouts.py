@@ -34,7 +34,7 @@ def permuted_last(op: Op, *inputs: Value) -> Value | None:
         return _applied(op, inputs, axes)
     if isinstance(spec, Reduce) and isinstance(op, Reduction):
         return _reduced(op, spec, inputs[0].node.inputs[0], axes)
-    if isinstance(op, Concat):
+    if isinstance(op, Concat) and len(axes) > 3:
         return _applied(Concat(axes[op.axis]), inputs, axes)
     if isinstance(op, Slice):
         back = _inverse(axes)

@@ -69,8 +69,9 @@ def _joined(x: Value, y: Value, axis: int) -> Value | None:
 
 @law(Permute)
 def permute_of_a_concat(op: Permute, x: Value) -> Value | None:
-    """concat(x, y)ᵀ = concat(xᵀ, yᵀ): moving the parts costs nothing, moving the whole a copy"""
-    if not isinstance(x.node.op, Concat):
+    """concat(x, y)ᵀ = concat(xᵀ, yᵀ): moving the parts costs nothing, moving the whole a copy.
+    Images keep their channels last: `laws/layouts.py`"""
+    if not isinstance(x.node.op, Concat) or op.channels_first:
         return None
     parts = [ops.permute(part, op.axes) for part in x.node.inputs]
     return ops.concat(parts, op.axes.index(x.node.op.axis))
@@ -80,7 +81,7 @@ def permute_of_a_concat(op: Permute, x: Value) -> Value | None:
 def permute_of_a_number_and_a_concat(op: Permute, x: Value) -> Value | None:
     """f(concat(x, y), c)ᵀ = f(concat(x, y)ᵀ, c) for a number c, so that the transposition reaches
     the parts"""
-    if not isinstance(x.node.op, Elementwise):
+    if not isinstance(x.node.op, Elementwise) or op.channels_first:
         return None
     operands = []
     for value in x.node.inputs:
