@@ -91,9 +91,14 @@ def load(lowered: Lowered[Any, Any], code: StepCode, cdef: str) -> Library:
 
 def kernel_times(lowered: Lowered[Any, Any], args: Sequence[Any], runs: int) -> list[list[int]]:
     """Nanoseconds of every kernel in each of some runs of a build with a clock."""
+    return [times[: len(lowered.kernels)] for times in clock_times(lowered, args, runs)]
+
+
+def clock_times(lowered: Lowered[Any, Any], args: Sequence[Any], runs: int) -> list[list[int]]:
+    """The same, and behind it the laps of kernels that run others (`c_unit.lap_starts`)."""
     code = code_of(lowered, c_unit.profiled(lowered.unit))
     frame = Frame(lowered.signature, code, load(lowered, code, _PROFILE_CDEF))
-    return frame.timed(args, len(lowered.kernels), runs)
+    return frame.timed(args, c_unit.lap_starts(lowered.unit)[-1], runs)
 
 
 class Compiled(Generic[P, R]):
@@ -146,10 +151,11 @@ class Compiled(Generic[P, R]):
             raise ArgumentError(f"profile: at least one run is required, got {runs}")
         lowered = self.lowered
         found = [limits or measure_limits(lowered.threads)]
-        times = kernel_times(lowered, args, runs)
+        times = clock_times(lowered, args, runs)
         found.extend([] if limits else [measure_limits(lowered.threads)])
         live = lowered.memory.timeline
-        return summarize(lowered.kernels, times, Limits.best(found), lowered.program, live)
+        laps = c_unit.laps_of(lowered.unit, times)
+        return summarize(lowered.kernels, times, laps, Limits.best(found), lowered.program, live)
 
     def __repr__(self) -> str:
         return f"<Compiled {self.lowered.signature.name}: {self.library_path}>"

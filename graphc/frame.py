@@ -114,19 +114,19 @@ class Frame:
     def taps(self) -> dict[str, Tapped]:
         return named(self.signature.taps, self.tapped)
 
-    def timed(self, args: Sequence[Any], kernels: int, runs: int) -> list[list[int]]:
-        """Nanoseconds of every kernel in each of some runs of a profiled library, after one that
+    def timed(self, args: Sequence[Any], count: int, runs: int) -> list[list[int]]:
+        """So many times, in nanoseconds, of each of some runs of a profiled library, after one that
         does not count. Donated arrays are copied first.
         """
         _result, _alive = self._prepare(tree.map(np.array, list(args)))
-        times = self.ffi.new("int64_t[]", max(1, kernels))
         found = []
         for _ in range(runs + 1):
+            times = self.ffi.new("int64_t[]", max(1, count))
             step = self.library.lib.graphc_profile
             status = step(self.inputs, self.outputs, self.arena_address, self.runtime, times)
             if status:
                 check_status(status, self.threads)
-            found.append(list(times)[:kernels])
+            found.append(list(times)[:count])
         return found[1:]
 
 

@@ -14,6 +14,13 @@ from graphc.schedule.kernel import MODEL, Choices
 from graphc.schedule.program import schedule
 from graphc.trace import Traced
 
+#: What happens to a graph while it is planned.
+_REBUILD = (
+    "What is cheaper to compute again than to keep is computed again for the backward pass;"
+    " predicates that wait for it are packed; what is computed row by row may become a loop over"
+    " strips of rows."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Planning:
@@ -55,5 +62,5 @@ class Planner:
         else:
             plan = plans.within(search, self.budget, traced.signature.name)
         end = time.perf_counter()
-        stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled))
+        stages = (*traced.stages, Stage("rebuild", plan.program.graph, end - settled, _REBUILD))
         return Planning(stages, plan, search, end - begin)

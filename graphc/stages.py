@@ -195,21 +195,22 @@ class Lowered(Generic[P, R]):
         }
 
     def as_text(self) -> str:
-        """The kernels, one a line: name, the operators fused in it, flops, bytes, user's lines."""
+        """The kernels, one a line: name, the operators fused in it, flops, bytes, user's lines;
+        below a loop the kernels that it runs, equal ones on one line.
+        """
         return text_table(_KERNEL_HEAD, self._rows(), right=(0, 3, 4)) + "\n"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (
-                str(i),
-                k.name,
-                ", ".join(n.op.name for n in k.nodes),
-                f"{k.flops}",
-                f"{k.bytes}",
-                ", ".join(k.sources),
-            )
-            for i, k in enumerate(self.kernels)
-        ]
+        rows: list[tuple[str, ...]] = []
+        for i, k in enumerate(self.kernels):
+            lines = ", ".join(k.sources)
+            rows.append((str(i), k.name, k.operators, f"{k.flops}", f"{k.bytes}", lines))
+            for part in k.parts:
+                name = f"  {part.calls} × {part.kernel.name}"
+                size = part.calls * part.kernel.bytes
+                lines = ", ".join(part.sources)
+                rows.append(("", name, part.kernel.operators, f"{part.flops}", f"{size}", lines))
+        return rows
 
     def record(
         self, profile: Profile | None = None, pareto: Sequence[Choice] = ()
@@ -224,7 +225,7 @@ class Lowered(Generic[P, R]):
                 self.signature.name,
                 self.stages,
                 self.program,
-                [(k.name, k.c_text) for k in self.kernels],
+                self.kernels,
                 self.memory,
                 self.target,
                 self.seconds,

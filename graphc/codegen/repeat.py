@@ -15,6 +15,13 @@ from graphc.ir.loops import Barrier, Break, Do, For, If, Let, Only, Pointer, Sha
 from graphc.schedule.program import Memory
 from graphc.schedule.repeat import Repeat
 
+#: Where the times of a loop's kernels begin among its laps.
+FIRST_LAP = 2
+
+
+def _lap(part: int) -> Do:
+    return Do("gx_lap", ("laps", index(part), "t"))
+
 
 def repeat_body(
     kernel: Repeat,
@@ -22,15 +29,17 @@ def repeat_body(
     calls: Sequence[Sequence[Callee]],
     before: Sequence[Callee],
     threads: int,
+    clocked: bool = False,
 ) -> list[Stmt]:
     """The statements of a loop in a program that some threads run; `calls` are the kernels of each
     of its own programs, `before` those that run once before the first step. A body without work for
-    two threads is left to one of them. Steps that are taken apart are shared between threads.
+    two threads is left to one of them. Steps that are taken apart are shared between threads. If
+    `clocked`, an array `laps` gets the time of what else a step does, at 1, then of each kernel.
     """
     alone = threads > 1 and kernel.workers(threads) == 1
     thread = "gx_alone()" if alone or kernel.apart else "t"
     shares = kernel.apart and threads > 1 and not alone
-    body = _Generator(kernel, arguments, calls, before, thread, shares).build()
+    body = _Generator(kernel, arguments, calls, before, thread, shares, clocked).build()
     return [Only(body)] if alone else body
 
 
@@ -45,6 +54,7 @@ class _Generator:
         before: Sequence[Callee],
         thread: str,
         shares: bool,
+        clocked: bool,
     ):
         self.kernel = kernel
         self.loop = kernel.loop
@@ -55,6 +65,7 @@ class _Generator:
         self.thread = thread
         self.shared = any(p.threads > 1 for p in kernel.programs)
         self.shares = shares
+        self.clocked = clocked
         #: The addresses of the body's inputs and outputs in a step.
         self.at: dict[tuple[Memory, int], str] = {
             (Memory.INPUT, k): self.names[kernel.operand(k).root] for k in range(self.loop.consts)
@@ -76,7 +87,11 @@ class _Generator:
             self.at[Memory.WORKSPACE, 0] = "own"
             body.append(Share("part", steps, 1))
             begin, steps = Var(INDEX, "part.begin"), Var(INDEX, "part.end")
-        body += [c.call(self.at, self.thread) for c in self.before]
+        laps = sum(map(len, self.calls))
+        body += [_lap(0)] if self.clocked and self.before else []
+        for k, callee in enumerate(self.before):
+            body.append(callee.call(self.at, self.thread))
+            body += [_lap(FIRST_LAP + laps + k)] if self.clocked else []
         if self.shared and (first or self.before):
             body.append(Barrier())
         if self.loop.counted:
@@ -94,6 +109,9 @@ class _Generator:
         used = {a for s in kernels if isinstance(s, Do) for a in s.arguments}
         step += [s for s in slices if s.name in used]
         step += kernels
+        if self.clocked:
+            body.insert(-1, _lap(0))
+            step.append(_lap(1))
         if self.loop.counted:
             rest = list(self._nothing(steps))
             body += [Only(rest)] if rest and self.shared else rest
@@ -164,19 +182,28 @@ class _Generator:
         kernel = self.kernel
         steps: list[Access] = []
         done: list[Stmt] = []
+        #: The places of the kernels among the statements, numbered body first.
+        places: dict[int, int] = {}
+        number = len(self.calls[0])
         for condition, calls in zip(kernel.programs[1:], self.calls[1:], strict=True):
+            places.update((len(done) + k, number + k) for k in range(len(calls)))
+            number += len(calls)
             verdict = condition.buffers[condition.graph.outputs[0]]
             said = address("work", index(kernel.verdict_offset))
             at = {**self.at, (verdict.memory, verdict.index): said}
             done += run(condition, calls, at, self.thread, self.shared)
             done.append(If(unary("!", Load(bool_, f"({said})", index(0))), [Break()]))
             steps += [*accesses(condition), Access([verdict], [])]
+        places.update((len(done) + k, k) for k in range(len(self.calls[0])))
         done += run(kernel.program, self.calls[0], self.at, self.thread, self.shared)
         steps += accesses(kernel.program)
-        for stmt, wait in zip(done, barriers(steps, again=True), strict=True):
+        waits = barriers(steps, again=True)
+        for k, (stmt, wait) in enumerate(zip(done, waits, strict=True)):
             if wait and self.shared:
                 yield Barrier()
             yield stmt
+            if self.clocked and k in places:
+                yield _lap(FIRST_LAP + places[k])
 
     def _nothing(self, steps: Expr) -> Iterator[Stmt]:
         """Zeros in the slices of all steps from this one on."""

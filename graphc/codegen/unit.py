@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from graphc.codegen import attention, correlation, emit_c
 from graphc.codegen.attention import attention_body
@@ -17,7 +18,7 @@ from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.preamble import preamble
 from graphc.codegen.product import panels_body, product_body, tile_function
-from graphc.codegen.repeat import repeat_body
+from graphc.codegen.repeat import FIRST_LAP, repeat_body
 from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
@@ -25,8 +26,9 @@ from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.unswitch import unswitch
 from graphc.codegen.weight_gradient import weight_gradient_body
+from graphc.dtypes import int64
 from graphc.ir.garbage import garbage_kept
-from graphc.ir.loops import Function, Stmt, local_bytes
+from graphc.ir.loops import Function, Param, Stmt, local_bytes
 from graphc.ir.spec import Routine
 from graphc.schedule.attention import Attention
 from graphc.schedule.choose import Choose
@@ -90,8 +92,17 @@ class KernelText:
     @property
     def call(self) -> str:
         """The call in the entry of the step."""
+        return self.called()
+
+    def called(self, *more: str) -> str:
+        """The call with more arguments behind the kernel's own."""
         passed = [pointer(a.buffer, a.param.dtype.c, self.scope) for a in self.arguments.list]
-        return f"{self.name}({', '.join([*passed, 't'])});"
+        return f"{self.name}({', '.join([*passed, *more, 't'])});"
+
+    @property
+    def laps(self) -> int:
+        """The times that it takes of itself where clocks run: those of the kernels of a loop."""
+        return FIRST_LAP + len(self.inner) if isinstance(self.kernel, Repeat) else 0
 
 
 @dataclass(slots=True)
@@ -111,14 +122,21 @@ class Unit:
 
 
 @garbage_kept()
-def generate(program: Program, scope: str = "", functions: Functions | None = None) -> Unit:
+def generate(
+    program: Program,
+    scope: str = "",
+    functions: Functions | None = None,
+    clocked: bool = False,
+) -> Unit:
     """A program in parts. In a file of several programs each has a `scope`, which begins the names
-    of its tables, and they share `functions`: a kernel that another one has is not made again.
+    of its tables, and they share `functions`: a kernel that another one has is not made again. If
+    `clocked`, loops take the times of their kernels, and one more argument for these.
     """
     unit = Unit(program, [])
     functions = {} if functions is None else functions
     for kernel in program.kernels:
-        unit.kernels.append(_kernel(kernel, program, program.threads, functions, unit, scope))
+        text = _kernel(kernel, program, program.threads, functions, unit, scope, clocked)
+        unit.kernels.append(text)
     unit.tables = tables(program, scope)
     unit.entry = entry(program, [k.call for k in unit.kernels])
     unit.header = preamble(program, len(unit.functions))
@@ -126,8 +144,27 @@ def generate(program: Program, scope: str = "", functions: Functions | None = No
 
 
 def profiled(unit: Unit) -> Unit:
-    """The same program with clocks between its kernels."""
-    return replace(unit, entry=profiled_entry(unit.program, [k.call for k in unit.kernels]))
+    """The same program with clocks between its kernels, and in loops between those of a step."""
+    if any(k.laps for k in unit.kernels):
+        unit = generate(unit.program, clocked=True)
+    calls = []
+    for k, start in zip(unit.kernels, lap_starts(unit), strict=False):
+        calls.append(k.called(f"s->times + {start}") if k.laps else k.call)
+    return replace(unit, entry=profiled_entry(unit.program, calls))
+
+
+def lap_starts(unit: Unit) -> list[int]:
+    """Where the laps of each kernel begin, behind the times of all kernels; then where they end."""
+    return list(accumulate((k.laps for k in unit.kernels), initial=len(unit.kernels)))
+
+
+def laps_of(unit: Unit, runs: Sequence[Sequence[int]]) -> list[list[int]]:
+    """For each kernel the times of those that it runs, in the order of `inner`, the least of some
+    runs of the profiled program.
+    """
+    least = [min(times) for times in zip(*runs, strict=True)]
+    ends = pairwise(lap_starts(unit))
+    return [least[start + FIRST_LAP : end] for start, end in ends]
 
 
 def stepped(unit: Unit) -> Unit:
@@ -142,7 +179,13 @@ def body(unit: Unit) -> str:
 
 
 def _kernel(
-    kernel: Kernel, program: Program, threads: int, functions: Functions, unit: Unit, scope: str
+    kernel: Kernel,
+    program: Program,
+    threads: int,
+    functions: Functions,
+    unit: Unit,
+    scope: str,
+    clocked: bool = False,
 ) -> KernelText:
     """A kernel of a program that some threads run, and what it calls."""
     panels = program.panels_of(kernel)
@@ -161,7 +204,7 @@ def _kernel(
         inner = [k for part in texts for k in part]
         *calls, before = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
         if isinstance(kernel, Repeat):
-            body = repeat_body(kernel, arguments, calls, before, threads)
+            body = repeat_body(kernel, arguments, calls, before, threads, clocked)
         else:
             body = choose_body(kernel, arguments, calls, threads)
     else:
@@ -175,7 +218,10 @@ def _kernel(
     for routine in routines_of(kernel):
         unit.routines[routine.name] = routine
         unit.definitions[routine.name] = _documented(routine)
-    function = Function("?", [a.param for a in arguments.list], body)
+    params = [a.param for a in arguments.list]
+    if clocked and isinstance(kernel, Repeat):
+        params.append(Param("laps", int64, readonly=False))
+    function = Function("?", params, body)
     nameless = emit_c.function(function)
     if nameless not in functions:
         function.name = f"k{len(functions):02d}_{_suffix(kernel)}"

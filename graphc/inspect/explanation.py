@@ -11,8 +11,10 @@ from graphc.errors import ArgumentError
 from graphc.inspect.formulas import formulas
 from graphc.inspect.origins import chain
 from graphc.inspect.plan import buffers
+from graphc.inspect.work import work
 from graphc.ir.graph import Graph, Meta, Node
 from graphc.ir.names import value_names
+from graphc.ir.phases import phases as program_phases
 from graphc.ir.printer import node_text
 from graphc.ir.terms import Term
 from graphc.schedule.program import Program
@@ -101,22 +103,24 @@ def explain(
     def is_of_line(meta: Meta) -> bool:
         return any(site.line == line and _is_file(site.filename, file) for site in chain(meta.site))
 
-    written = [n for n in graph.nodes if is_of_line(n.meta)]
-    if not any(n.meta.rule is None for n in written):
+    written = [(g, n) for g in _graphs(graph) for n in g.nodes if is_of_line(n.meta)]
+    if not any(n.meta.rule is None for _, n in written):
         raise ArgumentError(f"{file}:{line} wrote no node; {_known(graph, file)}")
-    names = value_names(graph)
     texts: tuple[list[str], list[str]] = ([], [])
-    for node in filter(_computes, written):
-        left = ", ".join(names[v] for v in node.outputs)
-        texts[node.meta.rule is not None].append(f"{left} = {node_text(node, names)}")
+    for owner, node in written:
+        if _computes(node):
+            names = value_names(owner)
+            left = ", ".join(names[v] for v in node.outputs)
+            texts[node.meta.rule is not None].append(f"{left} = {node_text(node, names)}")
     inner = value_names(program.graph)
     mine = {n for n in program.graph.nodes if any(map(is_of_line, n.meta.family()))}
     rows, part, whole = [], 0.0, 0.0
+    phase_of = program_phases(program.graph)
     for k, kernel in enumerate(program.kernels):
-        work = [1 + n.op.flops(*[v.type for v in n.inputs]) for n in kernel.nodes]
-        own = [w for n, w in zip(kernel.nodes, work, strict=True) if n in mine]
+        done = work(kernel, phase_of)
+        own = [1 + w.flops for w in done if any(map(is_of_line, w.node.meta.family()))]
         weight = float(kernel.flops if times is None else times[k])
-        share = sum(own) / sum(work)
+        share = sum(own) / sum(1 + w.flops for w in done)
         whole += weight
         part += share * weight
         if own:
@@ -133,6 +137,14 @@ def explain(
         f"{Path(file).name}:{line}", *texts, shared, rows, kept, part / whole if whole else 0.0,
         times is not None,
     )  # fmt: skip
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    """A graph, and those that its operators own."""
+    yield graph
+    for node in graph.nodes:
+        for body in node.op.bodies:
+            yield from _graphs(body)
 
 
 def _counted(number: int, what: str) -> str:
@@ -178,7 +190,8 @@ def _known(graph: Graph, file: str) -> str:
     lines = sorted(
         {
             s.line
-            for n in graph.nodes
+            for g in _graphs(graph)
+            for n in g.nodes
             for s in chain(n.meta.site)
             if Path(s.filename).name == Path(file).name
         }

@@ -76,6 +76,7 @@ def history(stages: Sequence[Stage], nodes: Nodes) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "seconds": stage.seconds,
+                "about": stage.about,
                 "nodes": None if same else [nodes.number(n) for n in graph.nodes],
                 "inputs": None if same else [_operands(n, nodes) for n in graph.nodes],
                 "outputs": [_operand(v, nodes) for v in graph.outputs],

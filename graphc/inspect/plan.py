@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphc.inspect.work import work
 from graphc.ir.graph import Meta, Value
 from graphc.ir.phases import Phase, phases
 from graphc.memory.ledger import classes
@@ -16,10 +17,10 @@ def kernel_phases(program: Program) -> list[Phase]:
     phase = phases(program.graph)
     found = []
     for kernel in program.kernels:
-        work = dict.fromkeys(reversed(Phase), 0)
-        for node in kernel.nodes:
-            work[phase[node]] += 1 + node.op.flops(*[v.type for v in node.inputs])
-        found.append(max(work, key=lambda p: work[p]))
+        most = dict.fromkeys(reversed(Phase), 0)
+        for one in work(kernel, phase):
+            most[one.phase] += 1 + one.flops
+        found.append(max(most, key=lambda p: most[p]))
     return found
 
 

@@ -10,6 +10,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from graphc.ir.terms import Term
+
 if TYPE_CHECKING:
     from graphc.ir.graph import Graph, Node, Value
     from graphc.ir.meta import Meta
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Names:
-    """Names of a graph's values, and of all that the graphs had from which passes made it."""
+    """Names of a graph's values, and of all that the graphs had from which passes made it. `same`
+    leads from what a function was given, where a gradient is taken by that, to the value itself.
+    """
 
     values: dict[Value, str] = field(default_factory=dict)
     origins: dict[Meta, tuple[str, ...]] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
+    same: dict[Meta, Meta] = field(default_factory=dict)
 
 
 def value_names(graph: Graph) -> dict[Value, str]:
@@ -60,6 +65,10 @@ class _Naming:
         self._number = 0
         # Where a gradient adds up from parts, the last sum is the whole of it.
         self._gradients = {node.meta.gradient_of: node for node in graph.nodes}
+        self._same = dict(known.same)
+        for node in graph.nodes:
+            if node.meta in self._gradients and is_same(node):
+                self._same[node.meta] = node.inputs[0].node.meta
 
     def names(self) -> Names:
         values: dict[Value, str] = {}
@@ -67,7 +76,7 @@ class _Naming:
             if node.meta not in self._origins:
                 self._origins[node.meta] = tuple(self._new(value) for value in node.outputs)
             values.update(zip(node.outputs, self._origins[node.meta], strict=True))
-        return Names(values, self._origins, frozenset(self._taken))
+        return Names(values, self._origins, frozenset(self._taken), self._same)
 
     def _new(self, value: Value) -> str:
         name = self._own.get(value) or self._handed_on(value) or self._gradient(value)
@@ -87,10 +96,19 @@ class _Naming:
 
     def _gradient(self, value: Value) -> str | None:
         by = value.node.meta.gradient_of
-        of = None if by is None else self._origins.get(by)
-        if of is None or value.index or self._gradients[by] is not value.node:
+        if by is None or value.index or self._gradients[by] is not value.node:
+            return None
+        while by in self._same:
+            by = self._same[by]
+        of = self._origins.get(by)
+        if of is None:
             return None
         return f"d_{of[0]}" if f"d_{of[0]}" not in self._taken else None
+
+
+def is_same(node: Node) -> bool:
+    """Whether a node is its operand under no name of its own."""
+    return len(node.inputs) == 1 and node.op.formula(Term("x")).text == "x"
 
 
 def user_names(graph: Graph) -> dict[Value, str]:

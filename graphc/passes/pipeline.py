@@ -33,11 +33,14 @@ MAX_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Stage:
-    """A graph in the life of a step, the pass that made it, and how long that took."""
+    """A graph in the life of a step, the pass that made it, how long that took, and what the pass
+    does, in a sentence.
+    """
 
     name: str
     graph: Graph
     seconds: float = 0.0
+    about: str = ""
 
 
 #: Once, in this order, before all others.
@@ -80,18 +83,24 @@ def optimize(graph: Graph, verify: bool | None = None) -> list[Stage]:
     """
     if verify is None:
         verify = os.environ.get("GRAPHC_VERIFY") == "1"
-    stages = [Stage("written", graph)]
+    stages = [Stage("written", graph, about="The graph as the function wrote it.")]
     for name, change, certain in _schedule(lambda: stages[-1].graph):
         before = stages[-1].graph
         begin = time.perf_counter()
         after = everywhere(change, before)
         if after is not before or certain:
-            stages.append(Stage(name, after, time.perf_counter() - begin))
+            stages.append(Stage(name, after, time.perf_counter() - begin, _about(change)))
             if verify:
                 verify_graph(after)
     if not verify:
         verify_graph(stages[-1].graph)
     return stages
+
+
+def _about(change: Pass) -> str:
+    """The first sentence of what a pass says of itself."""
+    text = " ".join((change.__doc__ or "").split("\n\n")[0].split())
+    return text.split(". ")[0].split("; itself")[0].rstrip(".") + "."
 
 
 def everywhere(change: Pass, graph: Graph) -> Graph:

@@ -73,6 +73,7 @@ def test_the_slider_goes_through_the_stages(page: Any, report: tuple[Path, Any])
     for stage in stages[1:]:
         page.keyboard.press("ArrowRight")
         assert heading.inner_text() == stage["name"]
+        assert stage["about"] and stage["about"] in page.locator("aside").inner_text()
     page.locator(".stages button", has_text="merge").first.click()
     (merge,) = [stage for stage in stages if stage["name"] == "merge"]
     merged = merge["changes"]["merged"]
@@ -137,22 +138,51 @@ def test_tables_sort(page: Any, report: tuple[Path, Any]) -> None:
     assert page.locator("th").nth(3).get_attribute("aria-sort") == "ascending"
 
 
+#: Moves the pointer to places of the arena's map; gives what is told at each.
+HOVER = """places => {
+  const canvas = document.querySelector("canvas");
+  const box = canvas.getBoundingClientRect();
+  return places.map(([x, y]) => {
+    const [left, top] = [box.left + canvas.clientLeft, box.top + canvas.clientTop];
+    const place = { clientX: left + x, clientY: top + y };
+    canvas.dispatchEvent(new PointerEvent("pointermove", place));
+    return document.getElementById("tip").innerText;
+  });
+}"""
+
+
 def test_hovering_the_arena_tells_what_lies_there(page: Any, report: tuple[Path, Any]) -> None:
-    memory = report[1]["memory"]
+    """Of every buffer what the report's data says."""
+    memory, functions = report[1]["memory"], report[1]["functions"]
+    names = [functions[k["function"]]["name"] for k in report[1]["kernels"]]
     page.keyboard.press("4")
     canvas = page.locator("canvas").first
     page.wait_for_timeout(100)
-    box = canvas.bounding_box()
+    wide, high = canvas.evaluate("c => [c.clientWidth, c.clientHeight]")
     steps = max(max(b["last"] for b in memory["buffers"]), len(report[1]["kernels"]))
-    wide, high = box["width"] - 78 - 14, box["height"] - 14 - 30
-    large = sorted(memory["buffers"], key=lambda b: -b["room"] * (b["last"] - b["first"]))[:5]
-    for b in large:
-        x = 78 + wide * (b["first"] + b["last"]) / 2 / steps
-        y = 14 + high * (1 - (b["offset"] + b["room"] / 2) / memory["figures"]["peak_bytes"])
-        page.mouse.move(box["x"] + x, box["y"] + y)
-        text = page.locator("#tip").inner_text()
-        assert b["name"] in text and f"kernels {b['first']} to {b['last'] - 1}" in text
+    wide, high = wide - 78 - 14, high - 14 - 30
+    places = [
+        (
+            78 + wide * (b["first"] + b["last"]) / 2 / steps,
+            14 + high * (1 - (b["offset"] + b["room"] / 2) / memory["figures"]["peak_bytes"]),
+        )
+        for b in memory["buffers"]
+    ]
+    told = page.evaluate(HOVER, places)
+    assert len(told) == len(memory["buffers"]) > 30
+    ledger = {row["name"]: row for row in memory["ledger"]}
+    for b, text in zip(memory["buffers"], told, strict=True):
+        first, second, third, *rest = text.split("\n")
+        assert first == b["name"]
+        # Figures have three digits, and a unit.
+        figure, unit = second.removeprefix(b["type"]).strip().split(",")[0].split("\u00a0")
+        size = float(figure.replace(",", "")) * {"B": 1, "kB": 1e3, "MB": 1e6}[unit]
+        assert abs(size - b["bytes"]) <= 0.005 * b["bytes"]
+        assert third == f"at {b['offset']:,}, while kernels {b['first']} to {b['last'] - 1} run"
+        assert rest[0].startswith(f"from {names[b['writers'][0]]}" if b["writers"] else "from ")
         assert b["why"] in text
+        for name in set(b["name"].split(", ")) & ledger.keys():
+            assert f"not keeping {name} costs" in text
 
 
 def test_work_is_told_by_line(page: Any, report: tuple[Path, Any]) -> None:

@@ -171,7 +171,7 @@ def test_the_trace_holds_kernels_and_live_bytes(lowered: Any, tmp_path: Path) ->
     limits = Limits(1, 50.0, 10.0)
     times = [[1000] * count]
     live = lowered.memory.timeline
-    profile = summarize(lowered.kernels, times, limits, lowered.program, live)
+    profile = summarize(lowered.kernels, times, [[]] * count, limits, lowered.program, live)
     profile.to_chrome_trace(tmp_path / "trace.json")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     spans = [e for e in events if e["ph"] == "X"]

@@ -27,7 +27,7 @@ function picture({ height, label, draw, at, hover, click, key, drag, wheel }) {
 
   function place(event) {
     const box = canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    return [event.clientX - box.left - canvas.clientLeft, event.clientY - box.top - canvas.clientTop];
   }
 
   let from = null;

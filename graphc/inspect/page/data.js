@@ -37,6 +37,14 @@ function lineText([file, line]) {
   return data("files")[file].name + ":" + line;
 }
 
+/* What stands on a line. */
+function sourceLine([file, line]) {
+  for (const { first, lines } of data("files")[file].runs) {
+    if (first <= line && line < first + lines.length) return lines[line - first].trim();
+  }
+  return "";
+}
+
 function linesText(places) {
   return places.map((p, i) => (i && places[i - 1][0] === p[0] ? String(p[1]) : lineText(p))).join(", ");
 }

@@ -12,7 +12,7 @@ function kernelsView() {
     { title: "#", value: (r) => r.k, number: true },
     { title: "kernel", value: (r) => kernelName(r.k), text: (r) => el("code", {}, kernelName(r.k)), wide: true },
     { title: "phase", value: (r) => PHASES.indexOf(r.phase), text: (r) => r.phase },
-    { title: "FLOP", value: (r) => r.flops, text: (r) => scaled(r.flops, ""), number: true },
+    { title: "FLOP", minor: timed, value: (r) => r.flops, text: (r) => scaled(r.flops, ""), number: true },
     { title: "bytes", value: (r) => r.bytes, text: (r) => bytes(r.bytes), number: true, minor: timed },
     { title: "FLOP/B", minor: timed, value: (r) => r.flops / Math.max(1, r.bytes), text: (r) => (r.flops / Math.max(1, r.bytes)).toFixed(1), number: true },
   ];
@@ -39,10 +39,13 @@ function kernelsView() {
 
   function show() {
     const k = state.kernel;
-    details.replaceChildren(...kernelFacts(k));
-    code.replaceChildren(el("h2", {}, "C"), cText(data("functions")[kernels[k].function].c));
+    const showCode = (name) => code.replaceChildren(el("h2", {}, "C"), cText(data("functions").find((f) => f.name === name).c));
+    details.replaceChildren(...kernelFacts(k), ...kernelParts(kernels[k], showCode));
+    showCode(kernelName(k));
     source.replaceChildren(el("h2", {}, "Source"), sourceText(new Set(kernels[k].lines.map(String)), state.line, chooseLine));
-    const hit = source.querySelector(".chosen") || source.querySelector(".hit");
+    // The line of what the kernel is built around comes first.
+    const [first] = kernels[k].lines;
+    const hit = source.querySelector(".chosen") || (first && source.querySelector(`[data-place="${first.join(",")}"]`));
     if (hit) {
       const pane = hit.closest(".source");
       pane.scrollTop = hit.offsetTop - pane.offsetTop - 120;
@@ -84,9 +87,6 @@ function kernelsView() {
 
 function kernelFacts(k) {
   const kernel = data("kernels")[k];
-  const counts = new Map();
-  for (const op of kernel.operators) counts.set(op, (counts.get(op) || 0) + 1);
-  const fused = [...counts].map(([op, n]) => (n > 1 ? `${n} ${op}` : op)).join(", ");
   const { time } = kernel;
   const names = (values) => el("span", { className: "mono" }, listed(values.map(([name, type]) => {
     const buffer = bufferAt(k, name);
@@ -96,7 +96,7 @@ function kernelFacts(k) {
     el("h2", {}, `${k}  ${kernelName(k)}`),
     ...kernel.formulas.map((line) => el("div", { className: "formula" }, line)),
     facts([
-      ["fused", fused],
+      ["fused", fusedText(kernel.operators)],
       ["reads", kernel.reads.length ? names(kernel.reads) : null],
       ["writes", names(kernel.writes)],
       ["work", `${scaled(kernel.flops, "FLOP")}, ${bytes(kernel.bytes)} at least, ${(kernel.flops / Math.max(1, kernel.bytes)).toFixed(2)} FLOP a byte`],
@@ -105,6 +105,33 @@ function kernelFacts(k) {
       ["time", time ? `${seconds(time.least / 1e9)} (median ${seconds(time.median / 1e9)}, predicted ${seconds(time.predicted / 1e9)}): ${time.gflops.toFixed(1)} GFLOP/s, ${time.gbytes.toFixed(1)} GB/s, ${percent(time.of_limit)} of the limit` : null],
     ]),
   ];
+}
+
+/* What a loop or a choice runs; a click shows the C of one. */
+function kernelParts({ parts, time }, showCode) {
+  if (!parts.length) return [];
+  const spent = (part) => (time && part.share !== null ? part.share * time.least : 0);
+  const columns = [
+    { title: "kernel", value: (p) => p.function, text: (p) => el("code", {}, p.function), wide: true },
+    { title: "calls", number: true, value: (p) => p.calls, text: (p) => count(p.calls) },
+    { title: "FLOP", number: true, value: (p) => p.flops, text: (p) => scaled(p.flops, "") },
+    ...(time ? [{ title: "time", number: true, value: spent, text: (p) => `${seconds(spent(p) / 1e9)}, ${percent(p.share ?? 0)}` }] : []),
+    { title: "fused", minor: true, wide: true, value: (p) => fusedText(p.operators) },
+    { title: "lines", wide: true, value: (p) => p.lines.join(", ") },
+  ];
+  const most = Math.max(...parts.map((p) => (time ? spent(p) : p.flops)));
+  const order = { order: time ? 3 : 2, descending: true };
+  return [
+    el("h3", {}, `Inside: ${count(parts.length)} kernels` + (time && most ? ", with their parts of its time" : "")),
+    table(columns, parts, { ...order, pick: (p) => showCode(p.function) }).element,
+  ];
+}
+
+/* Operators, those of a kind counted: "matmul, 3 add". */
+function fusedText(operators) {
+  const counts = new Map();
+  for (const op of operators) counts.set(op, (counts.get(op) || 0) + 1);
+  return [...counts].map(([op, n]) => (n > 1 ? `${n} ${op}` : op)).join(", ");
 }
 
 /* The buffer of the arena that holds a value while a kernel runs; -1 for arguments and results. */
@@ -129,6 +156,7 @@ function sourceText(hits, chosen, choose) {
           row.title = `${places.length} kernels`;
           row.addEventListener("click", () => choose(f, line));
         }
+        row.dataset.place = `${f},${line}`;
         if (hits.has(`${f},${line}`)) row.classList.add("hit");
         if (chosen && chosen[0] === f && chosen[1] === line) row.classList.add("chosen");
         box.append(row);

@@ -44,7 +44,7 @@ function memoryView() {
       context.fillRect(x, y, w, h);
       if (w > 3 && h > 3) context.strokeRect(x, y, w, h);
       if (w > 60 && h > 15) {
-        context.fillStyle = "#fff";
+        context.fillStyle = color("on-class");
         context.font = MONO;
         context.fillText(fitted(context, b.name, w - 8), x + 4, y + Math.min(h / 2 + 4, 15));
       }
@@ -175,7 +175,7 @@ function ledgerTable(ledger, drops) {
   const columns = Object.keys(ledger[0]).filter((name) => name in titles).map((name) => ({
     title: titles[name],
     number: numbers.includes(name),
-    minor: ["kind", "producer"].includes(name),
+    minor: ["kind", "producer", "consumers"].includes(name),
     wide: !numbers.includes(name) && name !== "kind",
     value: (row) => name === "value" ? row.name : (Array.isArray(row[name]) ? row[name].join(", ") : row[name] ?? 0),
     text: (row) => {

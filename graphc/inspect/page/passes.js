@@ -255,7 +255,7 @@ function passesView() {
   function describe() {
     const { changes } = stage;
     const before = state.stage ? stageAt(state.stage - 1).nodes.length : stage.nodes.length;
-    side.replaceChildren(el("h2", {}, stage.name));
+    side.replaceChildren(el("h2", {}, stage.name), el("p", { className: "soft" }, stage.about));
     side.append(el("p", {}, state.stage
       ? `${count(before)} nodes → ${count(stage.nodes.length)}, in ${seconds(stage.seconds)}`
       : `${count(stage.nodes.length)} nodes, as the program says`));

@@ -75,26 +75,22 @@ function summaryView() {
 function workByLine(time) {
   const { nodes } = data("graph");
   const rows = new Map();
-  const rowsOf = (node) => nodes.lines[node].map((place) => {
+  const rowAt = (place) => {
     const key = place.join(":");
     if (!rows.has(key)) rows.set(key, { place, forward: 0, backward: 0, update: 0, time: 0, operators: {} });
     return rows.get(key);
-  });
-  for (const node of stageAt(data("graph").stages.length - 1).nodes) {
-    const { phase: { [node]: phase }, flops: { [node]: flops }, op: { [node]: op } } = nodes;
-    for (const row of rowsOf(node)) {
+  };
+  for (const kernel of data("kernels")) {
+    // Of a loop what it does inside, of other kernels their nodes: [row, phase, operator, how many, flops].
+    const done = kernel.work
+      ? kernel.work.map(([file, line, ...rest]) => [rowAt([file, line]), ...rest])
+      : kernel.nodes.flatMap((n) => nodes.lines[n].map((place) => [rowAt(place), nodes.phase[n], nodes.op[n], 1, nodes.flops[n]]));
+    const all = done.reduce((sum, [, , , many, flops]) => sum + many + flops, 0);
+    for (const [row, phase, op, many, flops] of done) {
       row[phase] += flops;
-      const done = ((row.operators[phase] ??= new Map()).get(op)) ?? { op, many: 0, flops: 0 };
-      row.operators[phase].set(op, { op, many: done.many + 1, flops: done.flops + flops });
-    }
-  }
-  if (time) {
-    for (const kernel of data("kernels")) {
-      const work = (node) => 1 + nodes.flops[node];
-      const all = kernel.nodes.reduce((sum, node) => sum + work(node), 0);
-      for (const node of kernel.nodes) {
-        for (const row of rowsOf(node)) row.time += ((kernel.time.least / 1e9) * work(node)) / all;
-      }
+      if (time) row.time += ((kernel.time.least / 1e9) * (many + flops)) / all;
+      const same = ((row.operators[phase] ??= new Map()).get(op)) ?? { op, many: 0, flops: 0 };
+      row.operators[phase].set(op, { op, many: same.many + many, flops: same.flops + flops });
     }
   }
   const phase = (name) => ({ title: name, number: true, value: (r) => r[name], text: (r) => (r[name] ? scaled(r[name], "") : "") });
@@ -107,7 +103,7 @@ function workByLine(time) {
   const least = data("summary").flops.forward / 1e4;
   const ratio = (r) => (r.forward > least ? r.backward / r.forward : 0);
   return table([
-    { title: "line", value: (r) => lineText(r.place), wide: true },
+    { title: "line", value: (r) => lineText(r.place), text: (r) => el("span", {}, lineText(r.place), el("small", {}, sourceLine(r.place))), wide: true },
     ...(time ? [timed] : []),
     ...PHASES.map(phase),
     { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward > least ? ratio(r).toFixed(2) : "") },

@@ -77,7 +77,7 @@ function table(columns, rows, options = {}) {
     const all = sorted();
     for (const old of body.querySelectorAll('[aria-selected="true"]')) old.setAttribute("aria-selected", "false");
     const place = all.indexOf(row);
-    if (place >= limit) { limit = Infinity; draw(); }
+    if (place >= limit) { limit = place + ROWS_AT_FIRST; draw(); }
     const element = body.children[place];
     if (element) {
       element.setAttribute("aria-selected", "true");
