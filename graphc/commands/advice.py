@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from graphc.commands.output import JsonOption, print_json
+from graphc.commands.output import JsonOption, print_json, show
 from graphc.commands.target import TargetArgument, load_target
 from graphc.inspect.explanation import explain as explain_line
 from graphc.inspect.plan import kernel_phases
@@ -71,4 +71,4 @@ def explain(
     if json:
         print_json(explanation.to_dict())
     else:
-        typer.echo(str(explanation))
+        show(str(explanation))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
+from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json, show
 from graphc.commands.target import TargetArgument, load_family, load_target
 from graphc.memory.explain import explain
 from graphc.memory.fitting import largest
@@ -62,8 +62,8 @@ def memory(
     if json:
         print_json(lowered.memory.to_dict())
         return
-    for line in explain(lowered.memory, lowered.search, lowered.signature.name, _flops(lowered)):
-        typer.echo(line)
+    lines = explain(lowered.memory, lowered.search, lowered.signature.name, _flops(lowered))
+    show("\n".join(lines))
     if budget is not None:
         share = 100 * lowered.memory.recompute_flops / _flops(lowered)
         longer = 100 * (_time(lowered.plan) / _time(lowered.search.plan(lowered.search.base)) - 1)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json
+from graphc.commands.output import CompileTarget, JsonOption, ThreadsOption, print_json, show
 from graphc.commands.target import TargetArgument, load_target
 from graphc.commands.verification import verify as compare
 from graphc.export.names import artifact_name
@@ -70,11 +70,11 @@ def inspect(
         if json:
             print_json(lowered.record())
         else:
-            typer.echo(lowered.as_text(), nl=False)
+            show(lowered.as_text())
     elif json:
         print_json(_graph(graphs[stage]))
     else:
-        typer.echo(graph_text(graphs[stage]))
+        show(graph_text(graphs[stage]))
 
 
 def _print_kernels(lowered: Lowered[Any, Any], asked: str, json: bool) -> None:
@@ -168,7 +168,6 @@ def verify(
     if json:
         print_json(verdict.record())
     else:
-        for line in verdict.lines():
-            typer.echo(line)
+        show("\n".join(verdict.lines()))
     if not verdict.ok:
         raise typer.Exit(1)
