@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -157,10 +157,10 @@ class Watch:
         self._whole |= {v for v, a in floats.items() if not np.isnan(a).any()}
         if all(np.isfinite(a).all() for a in floats.values()):
             return
-        culprit = _culprit(moment)
+        culprit = _culprit(moment, self.names)
         if culprit is None:
             return
-        value, array = culprit
+        value, array, names, turn = culprit
         node = value.node
         path = _saved(before)
         name = self.kernel_names[moment.number]
@@ -168,13 +168,13 @@ class Watch:
         raise NonFiniteError(
             located(
                 f"{node.op.name} made {array[wrong].flat[0]} of finite operands:"
-                f" {self.names[value]}: {value.type} = {node_text(node, self.names)} at"
+                f" {names[value]}: {value.type} = {node_text(node, names)} at"
                 f" {_first(wrong)}, {wrong.sum()} of {wrong.size} elements, in kernel"
-                f" {moment.number} ({name}); the arguments are saved in {path}",
+                f" {moment.number} ({name}{turn}); the arguments are saved in {path}",
                 node.meta.site,
             ),
             kernel=name,
-            node=node_text(node, self.names),
+            node=node_text(node, names),
             line=str(node.meta.site or ""),
             arguments=path,
         )
@@ -197,22 +197,60 @@ def _saved(leaves: Sequence[np.ndarray]) -> Path:
     return path
 
 
-def _culprit(moment: Moment) -> tuple[Value, np.ndarray] | None:
+class Culprit(NamedTuple):
+    """A value that is not finite, what values around it are called, and in which turn of loops."""
+
+    value: Value
+    array: np.ndarray
+    names: dict[Value, str]
+    turn: str = ""
+
+
+def _culprit(moment: Moment, names: dict[Value, str]) -> Culprit | None:
     """The first value of a kernel that is not finite though its operands are; a kernel's own array
     where the reference finds all finite. None where what is not finite was there before.
     """
     known = dict(moment.reads)
     with np.errstate(all="ignore"):
-        for node in _members(moment.kernel):
-            operands = reference.evaluate(node.inputs, known)
-            results = reference.evaluate(node.outputs, known)
-            for value, array in zip(node.outputs, results, strict=True):
-                known[value] = array
-                if _is_made(array, operands):
-                    return value, array
+        found = _first_made(_members(moment.kernel), known, names)
+    if found is not None:
+        return found
     for value, array in moment.writes.items():
         if _is_made(array, [known[value], *moment.reads.values()]):
-            return value, array
+            return Culprit(value, array, names)
+    return None
+
+
+def _first_made(
+    nodes: Sequence[Node],
+    known: dict[Value, np.ndarray],
+    names: dict[Value, str],
+    turn: str = "",
+) -> Culprit | None:
+    """The first of some nodes whose result is not finite though its operands are, by the reference;
+    in the place of a loop or a choice the first inside of it. `known` grows by what they compute.
+    """
+    for node in nodes:
+        operands = reference.evaluate(node.inputs, known)
+        results = reference.evaluate(node.outputs, known)
+        known.update(zip(node.outputs, results, strict=True))
+        for value, array in zip(node.outputs, results, strict=True):
+            if _is_made(array, operands):
+                inner = _made_inside(node, operands, turn)
+                return inner or Culprit(value, array, names, turn)
+    return None
+
+
+def _made_inside(node: Node, operands: Sequence[np.ndarray], turn: str) -> Culprit | None:
+    if node.op.runs is None:
+        return None
+    for number, (body, given) in enumerate(node.op.runs(*operands)):
+        inputs = dict(zip(body.inputs, given, strict=True))
+        inner = [n for n in body.nodes if n.inputs or n.op.literal is not None]
+        where = f"{turn}, turn {number}"
+        found = _first_made(inner, inputs, value_names(body), where)
+        if found is not None:
+            return found
     return None
 
 

@@ -53,8 +53,8 @@ _STYLES = Theme(
 
 
 def show(text: str) -> None:
-    """Prints lines as they are, in colours where the terminal has them (not in a file or a pipe, and
-    not where NO_COLOR is set; everywhere where FORCE_COLOR is).
+    """Prints lines as they are, in colours where the terminal has them: not in a file or a pipe,
+    and not where NO_COLOR is set; everywhere where FORCE_COLOR is.
     """
     styled = Text(text.rstrip("\n"))
     console = Console(theme=_STYLES, highlight=False, soft_wrap=True)

@@ -59,8 +59,11 @@ class Cond(Owner):
         return results[0]
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        body = self.yes if bool(arrays[0]) else self.no
-        return tuple(evaluate(body, dict(zip(body.inputs, arrays[1:], strict=True))))
+        ((body, given),) = self.runs(*arrays)
+        return tuple(evaluate(body, dict(zip(body.inputs, given, strict=True))))
+
+    def runs(self, *arrays: np.ndarray) -> Iterator[tuple[Graph, Sequence[np.ndarray]]]:
+        yield self.yes if bool(arrays[0]) else self.no, arrays[1:]
 
     def spec(self, *types: TensorType) -> Branch:
         return Branch(self.yes, self.no)

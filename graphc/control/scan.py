@@ -112,21 +112,34 @@ class Scan(Owner):
         return (*results[: self.carries], *[self.stacked(t) for t in results[self.carries :]])
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        count, consts, carries, slices = self.operands(arrays)
+        _, _, carries, _ = self.operands(arrays)
         results = [
             np.zeros((self.length, *v.shape), v.dtype.numpy)
             for v in self.body.outputs[self.carries :]
         ]
+        for step, _, found in self._turns(arrays):
+            carries = found[: self.carries]
+            for result, part in zip(results, found[self.carries :], strict=True):
+                result[step] = part
+        return (*carries, *results)
+
+    def runs(self, *arrays: np.ndarray) -> Iterator[tuple[Graph, Sequence[np.ndarray]]]:
+        for _, given, _ in self._turns(arrays):
+            yield self.body, given
+
+    def _turns(
+        self, arrays: Sequence[np.ndarray]
+    ) -> Iterator[tuple[int, list[np.ndarray], list[np.ndarray]]]:
+        """The steps that are taken, each with what its body is given and what that gives."""
+        count, consts, carries, slices = self.operands(arrays)
         steps = min(max(int(count[0]), 0), self.length) if count else self.length
         for step in reversed(range(steps)) if self.reverse else range(steps):
             if not self.goes_on([*consts, *carries]):
                 break
             given = [*consts, *carries, *[x[step] for x in slices]]
             found = evaluate(self.body, dict(zip(self.body.inputs, given, strict=True)))
+            yield step, given, found
             carries = found[: self.carries]
-            for result, part in zip(results, found[self.carries :], strict=True):
-                result[step] = part
-        return (*carries, *results)
 
     def goes_on(self, given: Sequence[np.ndarray]) -> bool:
         """Whether another step is taken, given the constants and carries."""

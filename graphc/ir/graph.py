@@ -37,11 +37,9 @@ class Op:
     """
 
     name: ClassVar[str]
-    #: The same inputs always give the same result, and nothing else happens.
-    pure: ClassVar[bool] = True
-    commutative: ClassVar[bool] = False  #: Swapping the operands changes no bit of the result.
-    #: f(f(a, b), c) is f(a, b, c): operands made by an equal operator may stand in its place.
-    flattens: ClassVar[bool] = False
+    pure: ClassVar[bool] = True  #: Equal inputs give equal results, and nothing else happens.
+    commutative: ClassVar[bool] = False  #: Swapping the two operands changes no bit.
+    flattens: ClassVar[bool] = False  #: f(f(a, b), c) is f(a, b, c) if these operators are equal.
     additive: ClassVar[bool] = False  #: f(a + b, c + d) is f(a, c) + f(b, d), but for rounding.
     compact: ClassVar[bool] = False  #: Stands for its operand where derivatives ask, in few bits.
     #: The kinds of dtypes ("b", "u", "i", "f") on which `reference` and C agree to the bit, so that
@@ -97,7 +95,9 @@ class Op:
         """The same operator with other bodies of the same inputs and outputs."""
         raise TypeError(f"{type(self).__name__} owns no graph")
 
-    #: Of operators with bodies. `narrowed(inputs, used)` gives the results that are `used` (None in
+    #: Of operators with bodies. `runs(*arrays)` gives them turn by turn, with what each is given.
+    runs: Callable[..., Iterator[tuple[Graph, Sequence[np.ndarray]]]] | None = None
+    #: `narrowed(inputs, used)` gives the results that are `used` (None in
     #: the place of others) from an operator that does less; None where nothing can be left out.
     narrowed: Callable[..., Sequence[Value | None] | None] | None = None
     #: `joined(other)` gives the operator that computes, from the same inputs, its own results and

@@ -31,7 +31,7 @@ def test_colours_follow_the_environment(
     show(LINES)
     text = capsys.readouterr().out
     assert re.sub(r"\x1b\[[\d;]*m", "", text) == LINES
-    marks = {m for m in re.findall(r"\x1b\[3\dm([^\x1b]*)\x1b", text)}
+    marks = set(re.findall(r"\x1b\[3\dm([^\x1b]*)\x1b", text))
     wanted = {"k00_matmul", "model.py:12", "model.py:13", "float32[3,4]"}
     assert marks == (wanted if colours else set())
 

@@ -82,6 +82,23 @@ def test_the_first_value_that_is_not_finite_is_named(debugged: Any, saved: Path)
     assert {error.arguments, again.value.arguments} == set(saved.iterdir())
 
 
+def test_inside_of_a_loop_the_node_and_its_turn_are_named() -> None:
+    def looped(w: Any, rows: Any) -> Any:
+        def body(h: Any, row: Any) -> Any:
+            h = gx.cond(gx.sum(row) > 0, lambda v: v, lambda v: gx.log(v), h @ w + row)  # inside
+            return h, gx.sum(h)
+
+        return gx.scan(body, gx.ones((2, 3)), rows)[1]
+
+    w, rows = np.full((3, 3), 0.1, np.float32), np.ones((4, 2, 3), np.float32)
+    compiled = gx.compile(looped, w, rows, debug=True, threads=1)
+    assert np.isfinite(compiled(w, rows)).all()
+    rows[2] = -50
+    with pytest.raises(NonFiniteError, match=r"log made nan.*_scan, turn 2, turn 0\)") as caught:
+        compiled(w, rows)
+    assert caught.value.line == here("# inside")
+
+
 def test_arguments_that_hold_nan_are_named(debugged: Any) -> None:
     state, x, at = arguments()
     state["table"][1, 2] = np.nan
