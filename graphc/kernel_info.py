@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.codegen.unit import KernelText
 from graphc.inspect.work import everything
+from graphc.ir.formats import preformatted
 from graphc.ir.graph import Node
 from graphc.schedule.repeat import Repeat
 
@@ -46,7 +46,7 @@ class KernelInfo:
         return f"<Kernel {self.name}: {ops}; {self.flops} flops, {self.bytes} bytes>"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(str(self))
 
 
 @dataclass(frozen=True)

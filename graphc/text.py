@@ -33,9 +33,10 @@ def shortened(text: str, width: int) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for notebooks; the cells are text."""
+    """A table for notebooks, which scrolls where it is long; the cells are text."""
     body = "".join(_row("td", row) for row in rows)
-    return f"<table><thead>{_row('th', head)}</thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead>{_row('th', head)}</thead><tbody>{body}</tbody></table>"
+    return f'<div style="max-height: 32em; overflow: auto">{table}</div>'
 
 
 def _row(kind: str, cells: Sequence[str]) -> str:

@@ -69,7 +69,13 @@ def to_html(graph: Graph) -> str:
     lines = graph_text(graph).splitlines()
     rest = len(lines) - _LINES
     note = f"<p>and {rest} lines more: print(graph)</p>" if rest > 0 else ""
-    return f"<p>{len(graph)} nodes</p><pre>{html.escape(chr(10).join(lines[:_LINES]))}</pre>{note}"
+    return f"<p>{len(graph)} nodes</p>{preformatted(chr(10).join(lines[:_LINES]))}{note}"
+
+
+def preformatted(text: str) -> str:
+    """Lines for a notebook, which scroll where they are many or long."""
+    style = "max-height: 32em; overflow: auto; white-space: pre"
+    return f'<pre style="{style}">{html.escape(text)}</pre>'
 
 
 def _kind(node: Node) -> str:
