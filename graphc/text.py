@@ -40,4 +40,11 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _row(kind: str, cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{kind}>{html.escape(c)}</{kind}>' for c in cells)}</tr>"
+    return f"<tr>{''.join(_cell(kind, c) for c in cells)}</tr>"
+
+
+def _cell(kind: str, text: str) -> str:
+    # Notebooks have all cells at the right, where numbers belong.
+    number = text.replace(",", "").replace(".", "").rstrip("%").isdigit()
+    style = "" if number else ' style="text-align: left"'
+    return f"<{kind}{style}>{html.escape(text)}</{kind}>"

@@ -74,7 +74,7 @@ def to_html(graph: Graph) -> str:
 
 def preformatted(text: str) -> str:
     """Lines for a notebook, which scroll where they are many or long."""
-    style = "max-height: 32em; overflow: auto; white-space: pre"
+    style = "max-height: 32em; overflow: auto; white-space: pre; font-family: monospace"
     return f'<pre style="{style}">{html.escape(text)}</pre>'
 
 

@@ -106,7 +106,7 @@ function workByLine(time) {
     { title: "line", value: (r) => lineText(r.place), text: (r) => el("span", {}, lineText(r.place), el("small", {}, sourceLine(r.place))), wide: true },
     ...(time ? [timed] : []),
     ...PHASES.map(phase),
-    { title: "backward : forward", number: true, value: ratio, text: (r) => (r.forward > least ? ratio(r).toFixed(2) : "") },
+    { title: "back : forward", number: true, value: ratio, text: (r) => (r.forward > least ? ratio(r).toFixed(2) : "") },
     { title: "forward mostly", minor: true, value: (r) => most(r, "forward") },
     { title: "backward mostly", minor: true, value: (r) => most(r, "backward") },
   ], [...rows.values()], { order: 1, descending: true, pick: (r) => go("kernels", "line", ...r.place) }).element;
