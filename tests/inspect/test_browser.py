@@ -28,7 +28,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as p:
-        chromium = p.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"])
+        # A machine that does much else takes its time.
+        patient = {"timeout": 120_000}
+        chromium = p.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"], **patient)
         yield chromium
         chromium.close()
 
@@ -37,6 +39,7 @@ def browser() -> Iterator[Any]:
 def page(browser: Any, report: tuple[Path, Any]) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.complaints = []
     page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: page.complaints.append(str(e)))
@@ -201,7 +204,7 @@ def test_pebbles_play_to_the_end(page: Any, report: tuple[Path, Any]) -> None:
     page.keyboard.press("End")
     assert f"kernel {last} of {last}" in page.locator("section > p").last.inner_text()
     page.locator("button", has_text="play").click()
-    playwright.expect(slider).to_have_value(str(last), timeout=20_000)
+    playwright.expect(slider).to_have_value(str(last), timeout=120_000)
 
 
 @pytest.mark.parametrize("width", [1280, 800])
@@ -213,6 +216,7 @@ def test_it_fits_and_follows_the_theme(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
     )
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.goto(report[0].as_uri())
     for k in "12345":
         page.keyboard.press(k)
