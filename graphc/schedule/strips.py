@@ -26,6 +26,7 @@ from graphc.ir.graph import Graph, Input, Node, Value, apply, standing_in_for
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Contract, Reduce, Scalar, Strided, View
 from graphc.ir.structure import rebuilt
+from graphc.passes.outputs import own_outputs
 
 #: The largest extent of a right operand: wider products wait for arithmetic.
 NARROW = 64
@@ -241,7 +242,7 @@ class _Strips:
             for v in inner
             if v.node in region and (v in outside or not region.issuperset(self.readers[v]))
         ]
-        body = Graph((*whole, *sliced), tuple(inner[v] for v in results))
+        body = own_outputs(Graph((*whole, *sliced), tuple(inner[v] for v in results)))
         op = Scan(body, len(whole), 0, self.rows // self.strip)
         # Its place is in the backward pass where there is one.
         narrow = [n for n in nodes if n in region and _is_narrow(n)]

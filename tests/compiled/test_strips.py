@@ -119,3 +119,13 @@ def test_no_loop_where_none_fits(rows: int, width: int) -> None:
     """Rows without a divisor, few rows, wide products."""
     params, x = layers(width, width, width), rng.normal(size=(rows, width)).astype("f")
     assert not loops(gx.trace(step(normalized), params, x).lower(threads=2))
+
+
+def test_a_result_that_is_a_view_of_a_row_is_stored():
+    """One column of what a strip ends with, and nothing else of it."""
+
+    def column(params: Any, x: Any) -> Any:
+        return network(params, x)[:, 0]
+
+    lowered = check(column, layers(2, 32, 32, 32, 1), rng.normal(size=(4096, 2)).astype("f"))
+    assert any(isinstance(kernel, Repeat) for kernel in lowered.program.kernels)

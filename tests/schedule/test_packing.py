@@ -120,8 +120,8 @@ def test_the_benchmark_reads_instances_and_says_whether_they_fit(tmp_path):
     rows = ["id,lower,upper,size", "0,0,2,4", "1,1,3,4", "2,2,4,8"]
     for capacity in (12, 11):
         (tmp_path / f"small.{capacity}.csv").write_text("\n".join(rows))
-    found = [row(path, 1, 1.0) for path in files([tmp_path])]
-    assert [(r[0], r[1], r[2], r[4]) for r in found] == [
+    found = [row(path, 1, 1.0, 0.0) for path in files([tmp_path])]
+    assert [(r[0], r[1], r[2], r[5]) for r in found] == [
         ("3", "12", "1.00000", "no"),
         ("3", "12", "1.00000", "yes"),
     ]
