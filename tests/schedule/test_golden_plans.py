@@ -26,6 +26,11 @@ from graphc.schedule.placement import place as placed_greedily
 from graphc.schedule.storage import Storage
 from tests.schedule.buffers import perfect_packing, random_buffers, training_like
 
+#: Limits of greedy placement: buffers in all, certain attempts, attempts without success.
+LIMITS = ((0, 1, 1), (0, 3, 9), (400, 2, 3), (9000, 9, 12))
+#: The same where the local search ends early, for one or another reason.
+TIGHT = ((2000, 9, 1), (2000, 9, 2), (2000, 9, 5), (200, 9, 30), (230, 9, 30), (2000, 9, 60))
+
 Figures: TypeAlias = Iterator[tuple[str, list[object]]]
 
 GOLDEN = Path(__file__).with_name("golden_plans.txt")
@@ -58,7 +63,7 @@ def placements() -> Figures:
     """What greedy placement makes of every problem."""
     for name, buffers in problems():
         given = columns(buffers)
-        for most, certain, patience in ((0, 1, 1), (0, 3, 9), (400, 2, 3), (9000, 9, 12)):
+        for most, certain, patience in LIMITS:
             placed = placed_greedily(Buffers(*given), most, certain, patience)
             what = f"place {name}, {most}, {certain}, {patience}"
             yield what, [placed.peak, *placed.offsets.tolist()]
@@ -68,6 +73,29 @@ def placements() -> Figures:
                 yield f"greedy {name}, {number}, {best_fit}", [one.run(), *one.offsets.tolist()]
                 limited = Placement(Buffers(*given), ordering, best_fit)
                 yield f"limited {name}, {number}, {best_fit}", [limited.run(one.peak)]
+
+
+def local_searches() -> Figures:
+    """What is not solved by greedy placement alone, in few attempts and in more."""
+    for seed in range(24):
+        given = columns(random_buffers(100 + seed, 23, 16, 700))
+        for most, certain, patience in TIGHT:
+            placed = placed_greedily(Buffers(*given), most, certain, patience)
+            what = f"local {seed}, {most}, {certain}, {patience}"
+            yield what, [placed.peak, *placed.offsets.tolist()]
+
+
+def divisions() -> Figures:
+    """Where the least arena lies between the bounds: how the distance is halved."""
+    for seed in range(24):
+        given = columns(random_buffers(200 + seed, 11, 8, 60))
+        sections = Sections(*given)
+        low = int(sections.load.max())
+        for high in (low + 3, low + low // 2, 3 * low):
+            for nodes in (len(given[0]), 2 * len(given[0]), 60, 900):
+                for tolerance in (0.0, 0.02, 0.2):
+                    best = smallest(sections, low, high, nodes, tolerance)
+                    yield f"divided {seed}, {high}, {nodes}, {tolerance}", [best]
 
 
 def searches() -> Figures:
@@ -141,6 +169,8 @@ def orders() -> Figures:
 PARTS: dict[str, Callable[[], Figures]] = {
     "plans": whole_plans,
     "placements": placements,
+    "local searches": local_searches,
+    "divisions": divisions,
     "searches": searches,
     "orders": orders,
 }
@@ -158,7 +188,7 @@ def digests(part: str) -> dict[str, str]:
 @pytest.mark.parametrize("part", PARTS)
 def test_plans_are_those_of_the_past(part: str) -> None:
     lines = GOLDEN.read_text(encoding="utf-8").splitlines()
-    wanted = dict(line.rsplit(" ", 1) for line in lines if line.startswith(part))
+    wanted = dict(line.rsplit(" ", 1) for line in lines if line.startswith(f"{part}:"))
     found = digests(part)
     assert [k for k in wanted | found if wanted.get(k) != found.get(k)] == []
 
