@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 from graphc.codegen import attention, correlation, emit_c
+from graphc.codegen.alike import likeness
 from graphc.codegen.attention import attention_body
 from graphc.codegen.callee import Callee
 from graphc.codegen.choose import choose_body
@@ -71,8 +72,26 @@ _EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
 )
 
 
-#: Name and text of the functions that are known, by the text under no name.
-Functions = dict[str, tuple[str, str]]
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A kernel's function under no name, its text, the bytes of its local arrays, and what it
+    calls: names and lines that define them.
+    """
+
+    function: Function
+    text: str
+    stack_bytes: int
+    definitions: Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Functions:
+    """The functions of a file, each of them once: name and text by the text under no name. What was
+    `written` is found by the likeness of kernels.
+    """
+
+    named: dict[str, tuple[str, str]] = field(default_factory=dict)
+    written: dict[Hashable, Written] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -133,7 +152,7 @@ def generate(
     `clocked`, loops take the times of their kernels, and one more argument for these.
     """
     unit = Unit(program, [])
-    functions = {} if functions is None else functions
+    functions = Functions() if functions is None else functions
     for kernel in program.kernels:
         text = _kernel(kernel, program, program.threads, functions, unit, scope, clocked)
         unit.kernels.append(text)
@@ -192,45 +211,77 @@ def _kernel(
     arguments = Arguments(kernel, program.buffers, program.workspaces.get(kernel), panels)
     inner: list[KernelText] = []
     if isinstance(kernel, (Repeat, Choose)):
-        # What one thread runs alone calls kernels that know of no other.
-        apart = isinstance(kernel, Repeat) and kernel.apart
-        inside = 1 if apart or kernel.workers(threads) == 1 else threads
-        texts = [
-            [_kernel(k, own, inside, functions, unit, scope) for k in own.kernels]
-            for own in kernel.programs
-        ]
-        own = kernel.programs[0]
-        texts.append([_kernel(k, own, inside, functions, unit, scope) for k in own.panels])
-        inner = [k for part in texts for k in part]
-        *calls, before = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
-        if isinstance(kernel, Repeat):
-            body = repeat_body(kernel, arguments, calls, before, threads, clocked)
-        else:
-            body = choose_body(kernel, arguments, calls, threads)
-    else:
-        body = keep_scalar(tidy(unswitch(split_loops(_BODIES[type(kernel)](kernel, arguments)))))
-    if panels is not None:
+        body = _around(kernel, arguments, threads, functions, unit, scope, inner, clocked)
+        found = _written(kernel, arguments, body, clocked)
+    elif panels is not None:
+        body = _alone(kernel, arguments)
         # What was packed in front of a loop is not read where it lay.
         arguments.keep(set(re.findall(r"\w+", emit_c.function(Function("?", [], body)))))
-    find = _TILES.get(type(kernel))
-    if find is not None:
-        unit.definitions.update((find(kernel),))
+        found = _written(kernel, arguments, body)
+    else:
+        key = likeness(kernel, arguments, threads)
+        if key not in functions.written:
+            body = _alone(kernel, arguments)
+            functions.written[key] = _written(kernel, arguments, body)
+        found = functions.written[key]
+    unit.definitions.update(found.definitions)
     for routine in routines_of(kernel):
         unit.routines[routine.name] = routine
         unit.definitions[routine.name] = _documented(routine)
+    if found.text not in functions.named:
+        name = f"k{len(functions.named):02d}_{_suffix(kernel)}"
+        text = emit_c.function(
+            replace(found.function, name=name, comment=_comment(kernel, arguments))
+        )
+        functions.named[found.text] = name, text
+        unit.functions[name] = text
+    name, text = functions.named[found.text]
+    stack = found.stack_bytes + max((k.stack_bytes for k in inner), default=0)
+    return KernelText(kernel, name, text, stack, arguments, inner, scope)
+
+
+def _alone(kernel: Kernel, arguments: Arguments) -> list[Stmt]:
+    """The body of a kernel that calls no other."""
+    return keep_scalar(tidy(unswitch(split_loops(_BODIES[type(kernel)](kernel, arguments)))))
+
+
+def _around(
+    kernel: Repeat | Choose,
+    arguments: Arguments,
+    threads: int,
+    functions: Functions,
+    unit: Unit,
+    scope: str,
+    inner: list[KernelText],
+    clocked: bool,
+) -> list[Stmt]:
+    """The body of a kernel that calls those of its programs, which become `inner`."""
+    # What one thread runs alone calls kernels that know of no other.
+    apart = isinstance(kernel, Repeat) and kernel.apart
+    inside = 1 if apart or kernel.workers(threads) == 1 else threads
+    texts = [
+        [_kernel(k, own, inside, functions, unit, scope) for k in own.kernels]
+        for own in kernel.programs
+    ]
+    own = kernel.programs[0]
+    texts.append([_kernel(k, own, inside, functions, unit, scope) for k in own.panels])
+    inner += [k for part in texts for k in part]
+    *calls, before = [[Callee(k.name, k.arguments, scope) for k in part] for part in texts]
+    if isinstance(kernel, Repeat):
+        return repeat_body(kernel, arguments, calls, before, threads, clocked)
+    return choose_body(kernel, arguments, calls, threads)
+
+
+def _written(
+    kernel: Kernel, arguments: Arguments, body: list[Stmt], clocked: bool = False
+) -> Written:
+    find = _TILES.get(type(kernel))
     params = [a.param for a in arguments.list]
     if clocked and isinstance(kernel, Repeat):
         params.append(Param("laps", int64, readonly=False))
     function = Function("?", params, body)
-    nameless = emit_c.function(function)
-    if nameless not in functions:
-        function.name = f"k{len(functions):02d}_{_suffix(kernel)}"
-        function.comment = _comment(kernel, arguments)
-        functions[nameless] = function.name, emit_c.function(function)
-        unit.functions[function.name] = functions[nameless][1]
-    name, text = functions[nameless]
-    stack = local_bytes(body) + max((k.stack_bytes for k in inner), default=0)
-    return KernelText(kernel, name, text, stack, arguments, inner, scope)
+    tiles = [] if find is None else [find(kernel)]
+    return Written(function, emit_c.function(function), local_bytes(body), tiles)
 
 
 def _documented(routine: Routine) -> str:

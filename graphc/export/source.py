@@ -50,7 +50,7 @@ def source(artifact: Interface) -> str:
 
 
 def _code(artifact: Interface) -> _Code:
-    functions: dict[str, tuple[str, str]] = {}
+    functions = c_unit.Functions()
     units = {
         entry: c_unit.generate(entry.lowered.program, _scope(artifact, entry), functions)
         for entry in artifact.entries
@@ -66,7 +66,7 @@ def _code(artifact: Interface) -> _Code:
         )
         for entry, unit in units.items()
     ]
-    kernels = [*definitions.values(), *tables, *(text for _, text in functions.values())]
+    kernels = [*definitions.values(), *tables, *(text for _, text in functions.named.values())]
     return _Code(
         *(
             "\n".join(text.rstrip() + "\n" for text in texts)

@@ -79,12 +79,8 @@ class _Writer:
         self.phase = dict(phases(graph))
         for node in reversed(graph.nodes):
             readers = [self.phase[n] for v in node.outputs for n in graph.uses.get(v, ())]
-            # What the user wrote for the update alone stands with it.
-            own = self.phase[node] is Phase.FORWARD and node.inputs
-            if own and set(readers) == {Phase.UPDATE}:
-                self.phase[node] = Phase.UPDATE
             # Functions are called in the order of phases: what one reads stands in no later one.
-            elif readers:
+            if readers:
                 order = list(Phase)
                 self.phase[node] = min(self.phase[node], *readers, key=order.index)
         self.inline = {n for n in graph.nodes if self._is_inline(n)}

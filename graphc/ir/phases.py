@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from weakref import WeakKeyDictionary
 
 from graphc.ir.graph import Graph, Node
+from graphc.ir.once import once
 
 
 class Phase(Enum):
@@ -15,9 +15,7 @@ class Phase(Enum):
     UPDATE = "update"
 
 
-_known: WeakKeyDictionary[Graph, Mapping[Node, Phase]] = WeakKeyDictionary()
-
-
+@once
 def phases(graph: Graph) -> Mapping[Node, Phase]:
     """The phase of every node.
 
@@ -27,14 +25,6 @@ def phases(graph: Graph) -> Mapping[Node, Phase]:
     is computed again for them; the user's own that use them are the update. Without any derivative
     all is forward.
     """
-    # Every stage from the choice of what is kept to the report asks, of the same few graphs.
-    found = _known.get(graph)
-    if found is None:
-        found = _known[graph] = _phases(graph)
-    return found
-
-
-def _phases(graph: Graph) -> Mapping[Node, Phase]:
     derived = {n.meta.rule.meta for n in graph.nodes if n.meta.rule is not None}
     forward: set[Node] = set()
     for node in reversed(graph.nodes):

@@ -11,7 +11,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.site import required
 from graphc.memory import ledger
 from graphc.schedule.budget import Plan, Search
-from graphc.schedule.remat import Policy, Turn, checkpointed
+from graphc.schedule.remat import Policy, checkpointed, turn_of
 from graphc.trace import Traced
 
 
@@ -34,7 +34,7 @@ def pareto(traced: Traced[Any, Any], **options: Any) -> list[Choice]:
 
 def wishes(graph: Graph, keep: Sequence[Any], recompute: Sequence[Any]) -> Policy:
     """What the user has decided: checkpointed calls, and rows of the ledger."""
-    policy = checkpointed(graph, Turn.of(graph))
+    policy = checkpointed(graph, turn_of(graph))
     kept = ledger.find(keep, graph, "keep")
     again = ledger.find(recompute, graph, "recompute")
     for value in again:

@@ -22,7 +22,7 @@ from graphc.autodiff.effort import is_pure, work
 from graphc.ir.garbage import garbage_kept
 from graphc.ir.graph import Graph, Node, Value
 from graphc.schedule.program import Memory, Program
-from graphc.schedule.remat import Policy, Turn, choose, cloned, kept
+from graphc.schedule.remat import Policy, choose, cloned, kept, turn_of
 from graphc.schedule.segments import Forward
 
 #: Weights of cuts, each with a quarter of the bytes for an operation of the one before.
@@ -64,7 +64,7 @@ class Search:
         self.graph = graph
         self.base = base
         self.schedule = schedule
-        self.turn = Turn.of(graph)
+        self.turn = turn_of(graph)
         self._planned: dict[frozenset[Node], Plan] = {}
 
     @cached_property

@@ -220,7 +220,7 @@ class _Fusion:
         """The roots of what a node reads that are computed by a group."""
         return [root for root in self._roots(node) if root.node in self.of]
 
-    def _roots(self, node: Node) -> list[Value]:
+    def _roots(self, node: Node) -> tuple[Value, ...]:
         return self.storage.roots(node)
 
     def _latest(self, node: Node, others: Sequence[Node] = ()) -> Group | None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.once import once
 from graphc.ir.spec import Attend, Contract, Convolve, Scalar, Strided, View, row_major
 
 
+@once
 def choose_layouts(graph: Graph) -> dict[Value, tuple[int, ...]]:
     """An order of axes (slowest first) for results of products and attention that are reshaped
     after a transposition, if no other reader would then have to copy; for gradients of weights that

@@ -146,13 +146,14 @@ def _ordered(graph: Graph, isa: str, threads: int, choices: Choices) -> Program:
     """The program of a graph in the written order, unless another needs a smaller arena by more
     than a little.
     """
+    storage = Storage(graph, choose_layouts(graph))
 
     def planned(nodes: Sequence[Node]) -> Program:
-        tables = itertools.count()
-        return _planned(graph, nodes, {}, isa, threads, choices, tables, outermost=True)
+        own, tables = storage.unpacked(), itertools.count()
+        return _planned(graph, nodes, own, isa, threads, choices, tables, outermost=True)
 
     program = planned(order.written(graph))
-    later = order.late(graph, Storage(graph, choose_layouts(graph)))
+    later = order.late(graph, storage)
     if later is not None:
         other = planned(later)
         if other.plan.peak < _WORTH * program.plan.peak:
@@ -163,19 +164,17 @@ def _ordered(graph: Graph, isa: str, threads: int, choices: Choices) -> Program:
 def _planned(
     graph: Graph,
     nodes: Sequence[Node],
-    given: Mapping[Value, Strided],
+    storage: Storage,
     isa: str,
     threads: int,
     choices: Choices,
     tables: Iterator[int],
     outermost: bool = False,
-    steady: Collection[Value] = (),
 ) -> Program:
-    """The program of a graph, its nodes in this order, or of a body whose inputs lie as `given`
-    says, of which those of `steady` stay as they are from step to step; `tables` numbers the
-    constant tables of the whole step. Only the step itself has inputs for large constants.
+    """The program of a graph or of a body, its nodes in this order and its values in `storage`,
+    which no other program has; `tables` numbers the constant tables of the whole step. Only the
+    step itself has inputs for large constants.
     """
-    storage = Storage(graph, choose_layouts(graph), given, steady)
     # In the step of a loop every kernel counts, however small.
     groups = fuse(graph, storage, nodes) if outermost else fuse(graph, storage, nodes, large=2)
     kernels = make_kernels(graph, storage, groups, isa, choices)
@@ -188,8 +187,8 @@ def _planned(
         most: int | None = None,
     ) -> Program:
         count = threads if most is None else min(threads, most)
-        written = order.written(body)
-        return _planned(body, written, places, isa, count, choices, tables, steady=steady)
+        own = Storage(body, choose_layouts(body), places, steady)
+        return _planned(body, order.written(body), own, isa, count, choices, tables)
 
     for kernel in kernels:
         kernel.plan(planned)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from graphc.autodiff.effort import is_light
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.once import once
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import Convolve, Nest, Scalar, View
 from graphc.ir.structure import repeated
@@ -60,6 +61,7 @@ def _finishes(node: Node) -> bool:
     )
 
 
+@once
 def rebuilt(graph: Graph) -> set[Node]:
     """The nodes that are computed while their one reader copies."""
     found: set[Node] = set()

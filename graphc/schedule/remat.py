@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from graphc.autodiff import cut
 from graphc.autodiff.effort import BYTES_PER_OPERATION, is_light, is_pure, spec_of, work
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.once import once
 from graphc.ir.phases import Phase, phases
 from graphc.ir.spec import View
 from graphc.ir.structure import repeated
@@ -61,15 +62,17 @@ class Turn:
     early: frozenset[Node]
     wanted: tuple[Value, ...]
 
-    @classmethod
-    def of(cls, graph: Graph) -> Turn:
-        forward = frozenset(n for n, p in phases(graph).items() if p is Phase.FORWARD)
-        early = _early(graph, forward)
-        before = forward | early
-        wanted = dict.fromkeys(
-            v for node in graph.nodes if node not in before for v in node.inputs if v.node in before
-        )
-        return cls(forward, early, tuple(wanted))
+
+@once
+def turn_of(graph: Graph) -> Turn:
+    """Where a graph turns from its forward to its backward pass."""
+    forward = frozenset(n for n, p in phases(graph).items() if p is Phase.FORWARD)
+    early = _early(graph, forward)
+    before = forward | early
+    wanted = dict.fromkeys(
+        v for node in graph.nodes if node not in before for v in node.inputs if v.node in before
+    )
+    return Turn(forward, early, tuple(wanted))
 
 
 def _early(graph: Graph, forward: frozenset[Node]) -> frozenset[Node]:
@@ -109,7 +112,7 @@ def rebuild(graph: Graph, policy: Policy | None = None) -> Graph:
     """The same graph, with as little kept for the backward pass as a policy allows; by default
     nothing but checkpointed calls and light work is computed again.
     """
-    turn = Turn.of(graph)
+    turn = turn_of(graph)
     return cloned(graph, turn, choose(graph, turn, policy or checkpointed(graph, turn)))
 
 
@@ -126,7 +129,7 @@ def kept(graph: Graph, turn: Turn, policy: Policy) -> frozenset[Value]:
 
 def least_kept_bytes(graph: Graph) -> int:
     """The bytes of the least that can be kept where no product and no reduction is repeated."""
-    turn = Turn.of(graph)
+    turn = turn_of(graph)
     return sum(map(encoded_bytes, kept(graph, turn, Policy(weight=0.0))))
 
 

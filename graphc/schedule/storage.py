@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from graphc.ir.graph import Graph, Input, Node, Value
+from graphc.ir.once import once
 from graphc.ir.spec import (
     Attend,
     Branch,
@@ -74,6 +76,7 @@ class Storage:
         #: How predicates lie that are packed; decided when there are kernels.
         self.packed: dict[Value, Bits] = {}
         self._cost: dict[Node, int] = {}
+        self._roots: dict[Node, tuple[Value, ...]] = {}
         layouts = layouts or {}
         self._given = given or {}
         self.steady = frozenset(steady)
@@ -133,8 +136,17 @@ class Storage:
         self._cost[node] = cost
         return cost <= _FREE_COST
 
-    def roots(self, node: Node) -> list[Value]:
+    def unpacked(self) -> Storage:
+        """The same for other kernels of the graph, of which nothing is packed yet."""
+        other = copy.copy(self)
+        other.packed = {}
+        return other
+
+    def roots(self, node: Node) -> tuple[Value, ...]:
         """The roots in memory that a node reads, through what is rebuilt too."""
+        known = self._roots.get(node)
+        if known is not None:
+            return known
         found: list[Value] = []
         stack = list(reversed(node.inputs))
         while stack:
@@ -144,7 +156,8 @@ class Storage:
                 found.append(place.root)
             elif self.role[value.node] is Role.REBUILT:
                 stack.extend(reversed(value.node.inputs))
-        return found
+        self._roots[node] = tuple(found)
+        return self._roots[node]
 
     def nbytes(self, root: Value) -> int:
         """Bytes that a root takes in memory."""
@@ -164,6 +177,7 @@ class Storage:
         return True
 
 
+@once
 def _in_memory(graph: Graph) -> set[Node]:
     """What lies behind the operands of products, attention and the weights of convolutions, which
     packing copies from memory, and behind those of routines and of what has a program of its own,
@@ -181,6 +195,7 @@ def _in_memory(graph: Graph) -> set[Node]:
     return nodes
 
 
+@once
 def _read_as_wholes(graph: Graph) -> set[Value]:
     """What routines read: contiguous arrays. So are arrays of which a body reads parts in one."""
     whole: set[Value] = set()
