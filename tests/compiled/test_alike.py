@@ -66,11 +66,11 @@ def test_layers_are_written_once() -> None:
 def test_what_one_step_has_written_serves_the_next_only_where_it_is_the_same() -> None:
     shared = Functions()
     hits: Counter[bool] = Counter()
-    for seed in range(16):
+    for seed in range(24):
         traced, _, _ = trace_all([generate(seed)])
         lowered = traced.lower(threads=2)
         before = len(shared.written)
         again = written_anew(lowered, shared)
         assert again == written_anew(lowered, Functions(written=Forgetful()))
         hits.update({True: len(again) - (len(shared.written) - before), False: len(again)})
-    assert hits[True] > hits[False] / 20
+    assert 0 < hits[True] < hits[False]
