@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import networkx as nx
 
@@ -100,35 +101,56 @@ def _regions(wanted: Sequence[Value], prices: Prices) -> Iterator[tuple[set[Node
 
 def _cut(region: set[Node], needs: Sequence[Value], prices: Prices) -> set[Node]:
     """The nodes of a region to compute again."""
-    network = nx.DiGraph()
-    network.add_node("source")
+    number: dict[Node | Value, int] = {}
+
+    def at(item: Node | Value) -> int:
+        return number.setdefault(item, len(number) + _SINK + 1)
+
+    edges: list[_Edge] = []
     demands: dict[Value, None] = dict.fromkeys(needs)
     for node in sorted(region, key=lambda n: n.serial):
         demands.update(dict.fromkeys(node.inputs))
         cost = prices.again(node)
         if cost:
-            network.add_edge("source", node, capacity=cost)
-        for value in node.inputs:
-            network.add_edge(value, node)
+            edges.append((_SOURCE, at(node), cost))
+        edges += [(at(value), at(node), None) for value in node.inputs]
     for value in demands:
         keep = prices.keep(value)
-        start = value.node if value.node in region else "source"
+        inside = value.node in region
+        start = at(value.node) if inside else _SOURCE
         if keep is None:
             # Outside of the region it is there, as far as this region can tell.
-            if start != "source":
-                network.add_edge(start, value)
-        elif keep > 0 or start != "source":
-            network.add_edge(start, value, capacity=keep)
-    for value in needs:
-        network.add_edge(value, "sink")
-    _, (reached, _rest) = nx.minimum_cut(
-        network, "source", "sink", flow_func=nx.algorithms.flow.boykov_kolmogorov
-    )
+            if inside:
+                edges.append((start, at(value), None))
+        elif keep > 0 or inside:
+            edges.append((start, at(value), keep))
+    edges += [(at(value), _SINK, None) for value in needs]
+    demanded = _sink_side(tuple(edges))
     again: set[Node] = set()
     stack = [v.node for v in needs]
     while stack:
         node = stack.pop()
-        if node in region and node not in again and node not in reached:
+        if node in region and node not in again and number.get(node) in demanded:
             again.add(node)
             stack.extend(v.node for v in node.inputs if prices.keep(v) != 0.0)
     return again
+
+
+_SOURCE, _SINK = 0, 1
+#: From, to, and the capacity; None for one without limit.
+_Edge = tuple[int, int, float | None]
+
+
+@lru_cache(maxsize=1024)
+def _sink_side(edges: tuple[_Edge, ...]) -> frozenset[int]:
+    """What a minimum cut leaves on the side of the sink: the least that can, which is the same for
+    every maximum flow. The layers of a network, and plans that differ elsewhere, have equal ones.
+    """
+    network = nx.DiGraph()
+    network.add_node(_SOURCE)
+    for start, end, capacity in edges:
+        network.add_edge(start, end, **({} if capacity is None else {"capacity": capacity}))
+    _, (_, rest) = nx.minimum_cut(
+        network, _SOURCE, _SINK, flow_func=nx.algorithms.flow.boykov_kolmogorov
+    )
+    return frozenset(rest)

@@ -83,6 +83,7 @@ class Search:
         return self._planned[again]
 
     @cached_property
+    @garbage_kept()
     def pareto(self) -> list[Plan]:
         """The plans that none beats, fastest first: each needs less memory than the one before. The
         first is that of `base`, of which the work is not counted.

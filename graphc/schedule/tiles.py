@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from graphc.dtypes import DType
 
@@ -53,6 +54,7 @@ class Tiling:
     packs_left: bool = False
 
 
+@lru_cache(maxsize=4096)
 def choose_tiling(
     isa: str, dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], turned: bool
 ) -> Tiling:
@@ -170,9 +172,10 @@ def register_tile(
     return next(tile for tile in found if not whole or m % tile[0] == 0)
 
 
+@lru_cache(maxsize=4096)
 def register_tiles(
     isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1
-) -> list[tuple[int, int]]:
+) -> tuple[tuple[int, int], ...]:
     """All register tiles for such products, those of the fewest cycles first."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
     lanes = max(1, vector_bytes(isa) // dtype.itemsize)
@@ -185,7 +188,7 @@ def register_tiles(
             cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes))
             found.append((cycles, (rows, max(lanes, min(n, vectors * lanes)))))
     found.sort(key=lambda f: f[0])
-    return list(dict.fromkeys(tile for _, tile in found)) or [(1, 1)]
+    return tuple(dict.fromkeys(tile for _, tile in found)) or ((1, 1),)
 
 
 def tile_cycles(
