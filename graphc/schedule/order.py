@@ -8,7 +8,7 @@ other part of its sum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.phases import phases
@@ -44,14 +44,9 @@ def _ahead(nodes: Sequence[Node]) -> list[Node]:
     return sorted(nodes, key=lambda n: (*key[n], place[n]))
 
 
-def late(graph: Graph, storage: Storage) -> list[Node] | None:
-    """The written order, but what takes more bytes than the operands that it would keep alive is
-    computed right before its first reader; None where that is the written order.
-    """
+def delayed(graph: Graph, storage: Storage, moved: Mapping[Node, Node]) -> list[Node]:
+    """The written order, but each of the nodes that are moved, right before its reader."""
     nodes = written(graph)
-    moved = _moved(graph, storage, nodes)
-    if not moved:
-        return None
     ahead: dict[Node, list[Node]] = {}
     views: dict[Node, list[Node]] = {}
     for node in nodes:
@@ -76,8 +71,11 @@ def late(graph: Graph, storage: Storage) -> list[Node] | None:
     return order
 
 
-def _moved(graph: Graph, storage: Storage, nodes: Sequence[Node]) -> dict[Node, Node]:
-    """The nodes to compute later, with the reader before which each goes."""
+def late(graph: Graph, storage: Storage) -> dict[Node, Node]:
+    """What takes more bytes than the operands that it would keep alive, and is read much later: the
+    nodes to compute later, with the reader before which each goes.
+    """
+    nodes = written(graph)
     outside = set(graph.outputs)
     phase = phases(graph)
     place = {node: float(k) for k, node in enumerate(nodes)}

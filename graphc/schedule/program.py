@@ -153,12 +153,25 @@ def _ordered(graph: Graph, isa: str, threads: int, choices: Choices) -> Program:
         return _planned(graph, nodes, own, isa, threads, choices, tables, outermost=True)
 
     program = planned(order.written(graph))
-    later = order.late(graph, storage)
-    if later is not None:
-        other = planned(later)
+    moved = order.late(graph, storage)
+    if moved and _weigh(program, moved):
+        other = planned(order.delayed(graph, storage, moved))
         if other.plan.peak < _WORTH * program.plan.peak:
             return other
     return program
+
+
+def _weigh(program: Program, nodes: Collection[Node]) -> bool:
+    """Whether the arena could be less without these: wherever about the most is live, something
+    that they compute is.
+    """
+    made = [program.buffers[v] for n in nodes for v in n.outputs if v in program.buffers]
+    high = _WORTH * program.plan.peak
+    return all(
+        any(b.memory is Memory.ARENA and b.first <= step < b.last for b in made)
+        for step, live in enumerate(program.live_bytes)
+        if live >= high
+    )
 
 
 def _planned(
