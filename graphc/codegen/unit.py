@@ -63,6 +63,8 @@ _TILES: dict[type[Kernel], Callable[..., tuple[str, str]]] = {
     WeightGradient: correlation.tile_function,
 }
 
+#: Letters of code that a word of the runtime's stands for.
+_INLINED = 1000
 #: How many functions, by the work that they do, are compiled with which flags besides the common
 #: ones (-O3): the bits of results do not depend on it.
 _EFFORT: tuple[tuple[int | None, tuple[str, ...]], ...] = (
@@ -358,7 +360,7 @@ def translation_units(
     unit: Unit, runtime: Callable[[str], str], count: int
 ) -> list[tuple[str, tuple[str, ...]]]:
     """The same program in several files with flags of their own, for compilers that work in
-    parallel: kernels lose their `static`. At most `count` files, of about equal length, for each
+    parallel: kernels lose their `static`. At most `count` files, of about equal effort, for each
     kind of flags. `runtime` gives the text of the runtime's functions that a file's text uses.
     """
     if min(count, len(unit.functions)) <= 1:
@@ -407,14 +409,22 @@ def _is_called(name: str, words: Collection[str]) -> bool:
 
 
 def _balanced(texts: list[str], count: int) -> list[list[str]]:
-    """Texts dealt into groups of about equal length."""
+    """Functions dealt into groups of about equal effort for the C compiler."""
     groups: list[list[str]] = [[] for _ in range(count)]
-    lengths = [0] * count
-    for text in sorted(texts, key=len, reverse=True):
-        k = lengths.index(min(lengths))
+    total = [0] * count
+    for text in sorted(texts, key=_letters, reverse=True):
+        k = total.index(min(total))
         groups[k].append(text)
-        lengths[k] += len(text)
+        total[k] += _letters(text)
     return groups
+
+
+def _letters(function: str) -> int:
+    """The letters of code that cost the C compiler as much as a function. It inlines what is of the
+    runtime; calls of other kernels cost next to nothing.
+    """
+    code = re.sub(r"/\*.*?\*/|\bk\d+_\w+\(.*?;", "", function, flags=re.S)
+    return len(code) + _INLINED * len(set(re.findall(r"\bgx_\w+", code)))
 
 
 def _prototype(function: str) -> str:
