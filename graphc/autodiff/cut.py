@@ -141,7 +141,7 @@ _SOURCE, _SINK = 0, 1
 _Edge = tuple[int, int, float | None]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _sink_side(edges: tuple[_Edge, ...]) -> frozenset[int]:
     """What a minimum cut leaves on the side of the sink: the least that can, which is the same for
     every maximum flow. The layers of a network, and plans that differ elsewhere, have equal ones.

@@ -36,11 +36,16 @@ from graphc.ops.families import Discrete
 from graphc.ops.samples import Refusal, Sample, Source, refuses, special_values
 
 
-@lru_cache(maxsize=4096)
-def _in_short(constant: Constant) -> str:
-    """The elements, or the first and the last; NumPy takes long to write even one."""
-    text = np.array2string(constant.array, threshold=4, edgeitems=1, separator=", ")
+def _in_short(array: np.ndarray) -> str:
+    """The elements, or the first and the last."""
+    text = np.array2string(array, threshold=4, edgeitems=1, separator=", ")
     return " ".join(text.split())
+
+
+@lru_cache(maxsize=1024)
+def _known(number: Constant) -> str:
+    """NumPy takes long to write even one number, and graphs have the same few again and again."""
+    return _in_short(number.array)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Constant(Discrete):
         return (to.constant(self.array),)
 
     def attributes(self) -> str:
-        return _in_short(self)
+        return _known(self) if self.type.size == 1 else _in_short(self.array)
 
     def batch(self, size: int, inputs: Sequence[Value], batched: Sequence[bool]):
         return apply(self), (False,)
