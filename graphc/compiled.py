@@ -15,6 +15,7 @@ from graphc.build.machine import Limits
 from graphc.build.machine import limits as measure_limits
 from graphc.build.runtime_files import runtime_for
 from graphc.codegen import unit as c_unit
+from graphc.codegen.files import translation_units
 from graphc.codegen.preamble import CDEF
 from graphc.codegen.routines import at_fault
 from graphc.debug import Moment, Stepper, Watch, replayed
@@ -42,7 +43,7 @@ _FILES = 2
 
 def code_of(lowered: Lowered[Any, Any], unit: c_unit.Unit) -> StepCode:
     """What a step that is written so needs to run."""
-    texts = c_unit.translation_units(unit, runtime_for, _FILES * cpu.cores())
+    texts = translation_units(unit, runtime_for, _FILES * cpu.cores())
     # A function that is not declared is an error in C11, but not for every compiler.
     strict = ("-Werror=implicit-function-declaration",) if unit.routines else ()
     return StepCode.of(lowered.program, [Unit(text, (*flags, *strict)) for text, flags in texts])
