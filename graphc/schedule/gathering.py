@@ -8,7 +8,7 @@ copy goes over the axes of x, and the reshape behind it is a view.
 from __future__ import annotations
 
 from graphc import ops
-from graphc.ir.graph import Graph, Input, Node, Value, standing_in_for
+from graphc.ir.graph import Graph, Input, Node, Value
 from graphc.ir.spec import Strided, View
 from graphc.schedule.layouts import choose_layouts, stored
 
@@ -36,8 +36,9 @@ def gathered(graph: Graph) -> Graph:
     def change(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         if node not in moving:
             return None
-        with standing_in_for(node):
-            return node.with_inputs((ops.copy(inputs[0]),)).outputs
+        # Both have the origin of the reshape.
+        copy = ops.copy(inputs[0]).node
+        return node.with_inputs(Node(copy.op, inputs, copy.types, node.meta).outputs).outputs
 
     return graph.map(change).made_from(graph)
 

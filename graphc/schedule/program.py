@@ -33,8 +33,6 @@ from graphc.schedule.traffic import predicted
 ALIGNMENT = 64
 #: Bytes of the largest constant that stands in the text of a program.
 LARGEST_TABLE = 4096
-#: Strips may be expected to take so many times as long: the model errs by more.
-_AS_FAST = 1.05
 #: The part of the written order's arena that another order may take to be preferred.
 _WORTH = 0.98
 
@@ -129,8 +127,8 @@ class Program:
 
 def schedule(graph: Graph, isa: str, threads: int, choices: Choices = MODEL) -> Program:
     """Fuses, orders and places an optimized graph for an instruction set and a thread count. Strips
-    are taken where the cost model expects no more time of them, in no larger an arena. `choices`
-    are what was measured of kernels.
+    are taken where the cost model expects less time of them, in no larger an arena. `choices` are
+    what was measured of kernels.
     """
     graph = prologues(everywhere(gathered, graph))
     found = strips(graph)
@@ -138,8 +136,8 @@ def schedule(graph: Graph, isa: str, threads: int, choices: Choices = MODEL) -> 
         return _ordered(graph, isa, threads, choices)
     program, other = (_ordered(g, isa, threads, choices) for g in found)
     machine = typical(threads)
-    as_fast = sum(predicted(other, machine)) < _AS_FAST * sum(predicted(program, machine))
-    return other if as_fast and other.plan.peak <= program.plan.peak else program
+    faster = sum(predicted(other, machine)) < sum(predicted(program, machine))
+    return other if faster and other.plan.peak <= program.plan.peak else program
 
 
 def _ordered(graph: Graph, isa: str, threads: int, choices: Choices) -> Program:

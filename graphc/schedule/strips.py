@@ -245,8 +245,10 @@ class _Strips:
         body = own_outputs(Graph((*whole, *sliced), tuple(inner[v] for v in results)))
         op = Scan(body, len(whole), 0, self.rows // self.strip)
         # Its place is in the backward pass where there is one.
-        narrow = [n for n in nodes if n in region and _is_narrow(n)]
-        with standing_in_for(next((n for n in narrow if n.meta.rule is not None), narrow[0])):
+        phase = phases(self.graph)
+        within = [n for n in nodes if n in region]
+        behind = (n for n in within if phase[n] is Phase.BACKWARD)
+        with standing_in_for(next(behind, within[0])):
             stacks = apply(op, *whole.values(), *sliced.values())
             for value, stack in zip(results, stacks, strict=True):
                 if value.node in self.inside:

@@ -82,7 +82,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 CASES = {
     "slope": (with_slope, layers(2, 20, 20, 20, 1), (2,), (2,)),
-    "rows out": (with_rows_out, layers(8, 24, 24, 5), (8,), None),
+    "rows out": (with_rows_out, layers(2, 16, 16, 16, 16, 16, 5), (2,), None),
     "normalized": (normalized, layers(20, 20, 20), (20,)),
 }
 
