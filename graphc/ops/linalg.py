@@ -111,14 +111,14 @@ class TriangularSolve(MatrixOp):
     def spec(self, a: TensorType, b: TensorType) -> Nest:
         n, m = b.shape[-2:]
         blocks = -(-m // _COLUMNS)
-        width = min(m, _COLUMNS)
+        width = -(-m // max(1, blocks))
         steps = (1, n) if self.transposed else (n, 1)
         backward = self.lower == self.transposed
 
         def body(io: NestIO) -> list[Stmt]:
             *lead, block = unravel(io.unit, (*b.shape[:-2], blocks))
             matrix, part = io.scratch
-            first = block * _COLUMNS
+            first = block * width
             count = call("gx_smaller", INDEX, index(width), index(m) - first)
             columns = counter(io, "columns")
             i, k, p, q = counter(io, "i"), counter(io), counter(io, "i"), counter(io)

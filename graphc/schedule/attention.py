@@ -139,7 +139,9 @@ class Attention(Kernel):
                 "lse": rows,
                 "delta": rows,
             }
-            results = {"dq": rows * wide, "dk": key_rows * wide, "dv": key_rows * value_wide}
+            # Register tiles divide tiles: what they sum ends with the last of them.
+            sums, key_sums = (round_up(n, self.tile[0]) for n in (time, keys))
+            results = {"dq": sums * wide, "dk": key_sums * wide, "dv": key_sums * value_wide}
             for (name, count), value in zip(results.items(), self.node.outputs, strict=True):
                 if not self.sums_in_place(value):
                     sizes[name] = count
