@@ -14,8 +14,9 @@ from graphc.ir.spec import Index, Strided
 
 
 class Copy:
-    """Copies channels from `channel` on, of one image of value[n, i…, c], to the array `name`.
-    `starts` are the positions of the part's first element along the spatial axes.
+    """Copies channels from `channel` on, of the images of value[n, i…, c] from `image` on, to the
+    array `name`: part[i…, n, c]. `starts` are the positions of the part's first element along the
+    spatial axes.
     """
 
     def __init__(
@@ -40,10 +41,17 @@ class Copy:
         """The part along the axes from `a` on, at offset `at` of the copy."""
         points = self.points
         if a == len(self.starts):
-            c = points.loop("c", index(0), index(self.part.shape[-1]))
-            element = points.read(self.value, (self.image, *position, self.channel + c))
+            images, channels = self.part.shape[a:]
+            image = self.image
+            if images > 1:
+                n = points.loop("n", index(0), index(images))
+                image, at = image + n, points.let("at", at + n * channels)
+            c = points.loop("c", index(0), index(channels))
+            element = points.read(self.value, (image, *position, self.channel + c))
             points.add(Store(self.name, at + c, element))
             points.leave()
+            if images > 1:
+                points.leave()
             return
         step, span = self.part.strides[a], self.part.shape[a]
         low, high = self._inside(a)

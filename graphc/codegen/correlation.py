@@ -31,7 +31,9 @@ def tile_function(kernel: Convolution) -> tuple[str, str]:
 
 
 class _Generator:
-    """Loops: units (image, group, block of rows), panels of weights, phases, rows, tiles."""
+    """Loops: units (images, group, block of rows or share of panels), panels of weights, phases,
+    rows, tiles.
+    """
 
     def __init__(self, kernel: Correlation, arguments: Arguments):
         self.kernel = kernel
@@ -128,9 +130,9 @@ class _Generator:
         first = points.let("first", unit % kernel.blocks * kernel.block)
         if kernel.blocks == 1:
             first = index(0)
-        above = unit // kernel.blocks
+        above = unit // (kernel.blocks * kernel.shares)
         self.group = points.let("group", above % kernel.groups)
-        self.image = points.let("image", above // kernel.groups)
+        self.image = points.let("image", above // kernel.groups * kernel.abreast)
         low, *lows = (axis.low for axis in kernel.axes)
         starts = [points.let("start", first * kernel.axes[0].advance + low), *map(index, lows)]
         channel = points.let("channel", self.group * kernel.channels)
@@ -138,7 +140,12 @@ class _Generator:
         Copy(points, "rows", kernel.copied, source, self.image, channel, starts).write(kernel.slack)
         panel: Expr = index(0)
         if kernel.panels > 1:
-            panel = points.loop("panel", index(0), index(kernel.panels))
+            begin: Expr = index(0)
+            end: Expr = index(kernel.panels)
+            if kernel.shares > 1:
+                begin = points.let("begin", unit % kernel.shares * kernel.together)
+                end = call("gx_smaller", INDEX, begin + kernel.together, end)
+            panel = points.loop("panel", begin, end)
         self._phase(panel, first)
 
     def _phase(self, panel: Expr, first: Expr) -> None:
@@ -157,13 +164,14 @@ class _Generator:
         if kernel.blocks > 1:
             end = call("gx_smaller", INDEX, first + kernel.block, counts[0])
             limits[0] = points.let("end", end)
+        limits[-1] = points.let("end", limits[-1] * kernel.abreast)
         begins = [first, *[index(0)] * (len(counts) - 1)]
         at: Expr = index(0)
         position: list[Expr] = []
         for a, axis in enumerate(kernel.axes):
-            step = self.rows if a == len(counts) - 1 else 1
-            q = points.loop("q", begins[a], limits[a], step)
-            move = axis.advance * kernel.copied.strides[a]
+            ends = a == len(counts) - 1
+            q = points.loop("q", begins[a], limits[a], self.rows if ends else 1)
+            move = axis.advance * kernel.copied.strides[-2 if ends else a]
             at = at + (q - begins[a] if not _is_zero(begins[a]) else q) * move
             position.append(q)
         number = (self.group * kernel.panels + panel) * self.taps + tap
@@ -185,15 +193,20 @@ class _Generator:
         left = call("gx_smaller", INDEX, limit - position[-1], index(self.rows))
         u = points.loop("u", index(0), index(self.rows) if whole else left)
         *outer, last = position
+        row = last + u
+        image = self.image
+        if kernel.abreast > 1:
+            row = points.let("row", row)
+            image = points.let("n", image + row % kernel.abreast)
         steps = [axis.lines[0].step for axis in kernel.axes]
         elements = [
             points.let("i", q * step + first)
-            for q, step, first in zip([*outer, last + u], steps, firsts, strict=True)
+            for q, step, first in zip([*outer, row // kernel.abreast], steps, firsts, strict=True)
         ]
         base = self.group * kernel.outputs + panel * self.columns
         v = points.loop("v", index(0), self._columns(panel))
         spans = points.leading(kernel.node.types[0].shape)
-        positions = [self.image, *elements, base + v]
+        positions = [image, *elements, base + v]
         points.axes = [Axis(*span, at) for span, at in zip(spans, positions, strict=True)]
         points.define(kernel.node, Load(self.dtype, "tile", u * self.columns + v))
         for node in kernel.nodes[1:]:

@@ -57,7 +57,7 @@ class _Generator:
     def _tables(self) -> None:
         """Where the taps of the ranges lie in the copied part, and where the rows of y."""
         kernel = self.kernel
-        steps = kernel.copied.strides[:-1]
+        steps = kernel.copied.strides[:-2]
         dilated = [d * s for d, s in zip(kernel.declared.dilation, steps, strict=True)]
         taps = [range(k) for k in kernel.ranges]
         self.points.add(Numbers("taps", tuple(_dot(tap, dilated) for tap in product(*taps))))

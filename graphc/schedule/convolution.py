@@ -28,7 +28,9 @@ from graphc.schedule.kernel import PointKernel, Workspace, cost_of
 from graphc.schedule.product import PRODUCT_GRAIN
 from graphc.schedule.tiles import (
     TRIED,
+    UNIT_ROWS,
     UNITS,
+    high_tile,
     lane_cycles,
     lane_tiles,
     register_tiles,
@@ -41,6 +43,11 @@ COPY_BYTES = 49152
 #: Rows of results of a correlation that one unit computes at least: rows at the edge of the part
 #: are copied for more than one unit.
 BLOCK_ROWS = 4
+#: Images that are taken several at a time, so that a panel of weights is used for UNIT_ROWS rows:
+#: bytes of their copies at most, which lie beside the panel in the second-level cache, and terms of
+#: a tap at least.
+ABREAST_BYTES = 3 << 17
+ABREAST_TERMS = 16
 
 
 class Convolution(PointKernel):
@@ -111,11 +118,12 @@ class Convolution(PointKernel):
         """Rows and columns of the register tile."""
         return self.chosen
 
-    def tiles_for(self, rows: int, terms: int) -> Sequence[tuple[int, int]]:
-        """Register tiles for so many rows of a product, the best first."""
+    def tiles_for(self, rows: int, terms: int, least: int = 1) -> Sequence[tuple[int, int]]:
+        """Register tiles of at least so many rows for `rows` of a product, the best first."""
         choose = lane_tiles if self.apart else register_tiles
         dtype = self.node.types[0].dtype
-        return choose(self.isa, dtype, rows, self.outputs, terms)[:TRIED]
+        found = choose(self.isa, dtype, rows, self.outputs, terms)
+        return [tile for tile in found if tile[0] >= least][:TRIED]
 
     def cycles(self, rows: int, terms: int) -> float:
         """Cycles of such a product in tiles."""
@@ -137,11 +145,16 @@ class Convolution(PointKernel):
     def blocks(self) -> int:
         return -(-self.axes[0].count // self.block)
 
+    @property
+    def abreast(self) -> int:
+        """Images of which a unit takes the same part."""
+        return 1
+
     @cached_property
     def copied(self) -> Strided:
-        """The copied part: positions along the spatial axes, then channels."""
+        """The copied part: positions along the spatial axes, then images, then channels."""
         inner = [axis.span(axis.count) for axis in self.axes[1:]]
-        shape = (self.axes[0].span(self.block), *inner, self.channels)
+        shape = (self.axes[0].span(self.block), *inner, self.abreast, self.channels)
         return Strided(shape, row_major(shape))
 
     @property
@@ -184,8 +197,9 @@ class Convolution(PointKernel):
 
 
 class Correlation(Convolution):
-    """y of x and w, or x of w and y. A unit is a block of rows of one image and group; the weights
-    are packed once, by all threads, in panels as wide as a tile.
+    """y of x and w, or x of w and y. A unit is a block of rows of one image and group, or, where
+    images are small, some panels of a few of them; the weights are packed once, by all threads, in
+    panels as wide as a tile.
     """
 
     @property
@@ -218,11 +232,49 @@ class Correlation(Convolution):
 
     @property
     def candidates(self) -> Sequence[tuple[int, int]]:
-        return self.tiles_for(self.axes[-1].count, len(self.taps) * self.depth)
+        """Tiles for rows of several images are high: panels come from the second-level cache."""
+        rows = self.axes[-1].count * self.abreast
+        least = min(rows, high_tile(self.isa)) if self.abreast > 1 else 1
+        return self.tiles_for(rows, len(self.taps) * self.depth, least)
+
+    @cached_property
+    def abreast(self) -> int:
+        """Images of a unit, more than one where they are small; for a single tap, whose panels are
+        small too, very small. In the copied part each has its pixel where the next has the same
+        one, so that a tile goes along pixels and images alike. Sums go tap by tap then: a law of
+        shape alone, as are the terms of a chain.
+        """
+        pixels = math.prod(axis.count for axis in self.axes)
+        small = 0 < pixels < (UNIT_ROWS if len(self.taps) > 1 else UNIT_ROWS // 2)
+        if not small or self.apart or self.depth < ABREAST_TERMS or self.axes[-1].advance > 1:
+            return 1
+        images = self.types["x"].shape[0]
+        copy = math.prod(axis.span(axis.count) for axis in self.axes) * self.channels
+        most = min(-(-UNIT_ROWS // pixels), ABREAST_BYTES // (copy * self.itemsize))
+        parts = self.groups * -(-self.outputs // UNIT_ROWS)
+        return max(
+            (n for n in range(2, most + 1) if images % n == 0 and images // n * parts >= UNITS),
+            default=1,
+        )
+
+    @property
+    def together(self) -> int:
+        """Panels of a unit: all, unless images are taken abreast and are few."""
+        images = self.types["x"].shape[0] // self.abreast * self.groups
+        if self.abreast == 1 or images >= UNITS:
+            return self.panels
+        return -(-self.panels // -(-UNITS // images))
+
+    @property
+    def shares(self) -> int:
+        """Units that the panels are divided among."""
+        return -(-self.panels // self.together) if self.abreast > 1 else 1
 
     @cached_property
     def block(self) -> int:
         first, *inner = self.axes
+        if self.abreast > 1:
+            return first.count
         size = math.prod(axis.span(axis.count) for axis in inner) * self.channels * self.itemsize
         unit = 1 if inner else self.tile[0]
         block = unit * BLOCK_ROWS
@@ -245,11 +297,12 @@ class Correlation(Convolution):
 
     @property
     def units(self) -> int:
-        return self.types["x"].shape[0] * self.groups * self.blocks
+        images = self.types["x"].shape[0] // self.abreast
+        return images * self.groups * self.blocks * self.shares
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        return phases(self.axes, self.copied.strides[:-1], self.depth, self.apart)
+        return phases(self.axes, self.copied.strides, self.depth, self.apart)
 
     @property
     def panel_bytes(self) -> int:
@@ -264,10 +317,10 @@ class Correlation(Convolution):
         for phase in self.phases:
             *rows, last = [line.count for line in phase.lines]
             terms = len(phase.runs) * phase.terms
-            cycles += math.prod(rows) * self.cycles(last, terms)
-        images = self.types["x"].shape[0] * self.groups
+            cycles += math.prod(rows) * self.cycles(last * self.abreast, terms)
+        images = self.types["x"].shape[0] // self.abreast * self.groups
         cycles = images * cycles + self.units * self.copying + self.panel_bytes * PACK
-        cycles += self._epilogue(images)
+        cycles += self._epilogue()
         return Work(cycles, self.units, 1)
 
     def can_pack(self, value: Value, bits: Bits) -> bool:
@@ -278,7 +331,7 @@ class Correlation(Convolution):
         unit = self.block * math.prod(axis.count for axis in self.axes[1:])
         return image % ROWS == 0 and (self.blocks == 1 or unit % ROWS == 0)
 
-    def _epilogue(self, images: int) -> float:
+    def _epilogue(self) -> float:
         result = self.node.types[0]
         return self.elementwise(self.nodes[1:], self.writes, result.size) if self.nodes[1:] else 0.0
 

@@ -109,11 +109,16 @@ class Phase:
 def phases(
     axes: Sequence[Axis], steps: Sequence[int], depth: int, apart: bool = False
 ) -> tuple[Phase, ...]:
-    """The combinations of lines. `steps` are the strides of the packed source, in which position
-    `low` of each axis is the first; a tap has `depth` terms. Neighbouring taps of the last axis are
-    one run, if their terms follow one another or taps lie `apart` anyway.
+    """The combinations of lines. `steps` are the strides of the packed source: of each axis, in
+    which position `low` is the first, of images, and of channels; a tap has `depth` terms.
+    Neighbouring taps of the last axis are one run, if their terms follow one another or taps lie
+    `apart` anyway.
     """
-    merged = apart or all(line.spacing == 1 or len(line.taps) < 2 for line in axes[-1].lines)
+    *steps, image, _ = steps
+    beside = steps[-1] == image
+    merged = apart or all(
+        len(line.taps) < 2 or (line.spacing == 1 and beside) for line in axes[-1].lines
+    )
     result: list[Phase] = []
     tap = 0
     for lines in product(*[axis.lines for axis in axes]):

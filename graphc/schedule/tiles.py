@@ -155,11 +155,16 @@ def row_tiling(
     comes from the second-level cache.
     """
     _, m, n, k = shape
-    high = 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
+    high = high_tile(isa)
     whole = grain < m
     step = high if grain % high == 0 or (not whole and m > high) else 1
     rows, columns = register_tile(isa, dtype, grain, n, k, step, whole)
     return Tiling(rows, columns, packed, k, grain)
+
+
+def high_tile(isa: str) -> int:
+    """Rows of a tile that is high and two vectors wide."""
+    return 8 if _VECTORS.get(isa, _VECTORS["generic"])[1] >= 32 else 4
 
 
 def register_tile(

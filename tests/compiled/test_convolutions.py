@@ -10,7 +10,7 @@ from graphc import Tensor, nn
 from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.graph import apply
 from graphc.ops.convolution import Conv, ConvInputGrad, ConvWeightGrad
-from graphc.schedule.convolution import Convolution
+from graphc.schedule.convolution import Convolution, Correlation
 from graphc.schedule.weight_gradient import WeightGradient
 
 from .checking import assert_bits, assert_same, check, check_plan
@@ -46,6 +46,17 @@ CASES: tuple[tuple, ...] = (
     ((1, 8, 9, 16), (5, 4, 1, 16), (2, 1), ((3, 1), (2, 2)), (1, 3), 16),
     ((2, 40, 37), (7, 1, 37), (3,), ((3, 2),), (2,), 37),
     ((17, 4, 3, 5, 6), (2, 3, 3, 1, 6), (1, 2, 1), ((1, 0), (1, 1), (2, 1)), (1, 1, 2), 6),
+    # Small images, several of which are taken at a time: more than one a tile, in y and in dx;
+    # tiles with a rest; some panels of them a unit; one axis; phases, groups and dilation.
+    ((34, 3, 4, 16), (3, 3, 16, 20), (1, 1), ONES),
+    ((48, 2, 3, 17), (2, 3, 17, 33), (1, 1), ((0, 1), (2, 1)), (1, 2)),
+    ((6, 4, 4, 16), (3, 3, 16, 520), (1, 1), ONES),
+    ((6, 3, 3, 520), (2, 2, 520, 16), (1, 1), ((1, 0), (0, 1))),
+    ((64, 7, 16), (3, 16, 16), (1,), ((1, 1),)),
+    ((64, 5, 5, 32), (3, 3, 16, 32), (2, 2), ONES, (1, 1), 2),
+    ((64, 1, 1, 24), (1, 1, 24, 8), (1, 1), ((0, 0),) * 2),
+    # As small, but of a number that nothing divides.
+    ((37, 4, 4, 16), (3, 3, 16, 16), (1, 1), ONES),
     ((0, 5, 5, 2), (3, 3, 1, 2), (1, 1), ONES, (1, 1), 2),
     ((0, 5, 5, 2), (3, 3, 2, 4), (1, 1), ONES),
     ((2, 5, 5, 0), (3, 3, 0, 4), (1, 1), ONES),
@@ -96,6 +107,25 @@ def test_convolutions_and_gradients(dtype, target):
             assert_same(got, expected, what=f"{CASES[k // 3]}, product {k % 3}, {threads} threads")
     for other in results[1:]:
         assert_bits(results[0], other)
+
+
+def test_small_images_share_tiles():
+    """With what stands in front of a convolution, and with what follows it."""
+    rng = np.random.default_rng(5)
+    shapes = (48, 4, 4, 16), (16,), (3, 3, 16, 24), (3, 3, 24, 16)
+    x, scale, w, v = (rng.standard_normal(shape, np.float32) for shape in shapes)
+
+    def step(x, scale, w, v):
+        h = nn.conv2d(nn.relu(x * scale), w, padding="SAME", layout="NHWC")
+        h = nn.relu(h - gx.mean(h, axis=(0, 1, 2)))
+        h = nn.relu(nn.conv2d(h, v, padding="SAME", layout="NHWC") + x)
+        return h, gx.grad(gx.sum(gx.sin(gx.mean(h, axis=(1, 2)))), (x, scale, w, v))
+
+    lowered = check(step, x, scale, w, v, threads=(1, 2, 3), tolerance=1e-4)
+    kernels = [k for k in lowered.program.kernels if isinstance(k, Correlation)]
+    assert [k.abreast for k in kernels] == [3, 3, 3, 3]
+    assert any(len(k.nodes) > 1 for k in kernels)
+    assert any(k.rebuilding for k in kernels)
 
 
 def test_what_follows_a_convolution_is_computed_on_its_tiles():

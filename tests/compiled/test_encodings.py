@@ -81,6 +81,7 @@ CASES: list[tuple[Callable, tuple[np.ndarray, ...], int]] = [
     (of_parts, (floats(75, 64), floats(75, 64)), 75 * 64),
     (of_batch, (floats(96, 24), floats(24, 48)), 96 * 48),
     (of_convolution, (floats(3, 24, 24, 4), floats(3, 3, 4, 37)), 3 * 24 * 24 * 37),
+    (of_convolution, (floats(48, 4, 4, 16), floats(3, 3, 16, 24)), 48 * 4 * 4 * 24),
     (of_groups, (floats(2, 4, 8, 4), floats(3, 3, 2, 34)), 2 * 4 * 8 * 34),
     (of_columns, (floats(301, 41), floats(301, 41)), 301 * 41),
 ]
