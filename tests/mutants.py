@@ -1,6 +1,9 @@
 """`python -m tests.mutants rules` (or `planner`): small changes to the rules of derivatives and to
 the planner of memory, one at a time, and whether a test notices. A change is made to a function's
 code in a process of its own, so that a mutant costs little more than the tests that kill it.
+
+A mutant that lives and stands in `equivalent_mutants.toml`, with the reason why no test can or
+should tell it apart, does not count.
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ import ast
 import copy
 import inspect
 import itertools
+import linecache
 import os
+import re
 import resource
 import signal
 import sys
 import time
+import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +33,7 @@ import pytest
 from graphc.ir.graph import Op
 from graphc.schedule import (
     arena,
+    budget,
     columns,
     kernel,
     loops,
@@ -34,25 +41,41 @@ from graphc.schedule import (
     packing,
     placement,
     program,
+    remat,
     repeat,
     rows,
+    segments,
     storage,
 )  # fmt: skip
 from tests.ops import test_derivatives
 from tests.ops.cases import OPERATORS
-from tests.schedule import test_arena, test_golden_plans, test_order, test_packing, test_replay
+from tests.schedule import (
+    test_arena,
+    test_assignment,
+    test_chosen_programs,
+    test_effort,
+    test_golden_plans,
+    test_order,
+    test_packing,
+    test_replay,
+)  # fmt: skip
 
 #: A mutant that takes longer does not end.
 _SECONDS = 20
 #: Operators that judge a rule that a whole family shares.
 _JUDGES = 4
 #: Sets of parameters of one test.
-_SETS = 6
+_SETS = 7
 _RULES = ("partial", "vjp", "jvp")
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 #: Modules of the planner, their functions where not all are meant, and modules of tests.
 PLANNER: tuple[tuple[tuple[ModuleType, ...], tuple[str, ...], tuple[ModuleType, ...]], ...] = (
-    ((arena, placement, packing), (), (test_arena, test_packing, test_golden_plans)),
-    ((order, program), (), (test_order, test_replay, test_golden_plans)),
+    ((arena, placement, packing), (), (test_arena, test_packing, test_effort, test_golden_plans)),
+    (
+        (order, program),
+        (),
+        (test_order, test_replay, test_assignment, test_chosen_programs, test_golden_plans),
+    ),
     (
         (kernel, loops, columns, repeat, rows, storage),
         (
@@ -66,6 +89,7 @@ PLANNER: tuple[tuple[tuple[ModuleType, ...], tuple[str, ...], tuple[ModuleType, 
         ),
         (test_replay,),
     ),
+    ((budget, remat, segments), (), (test_golden_plans,)),
 )
 
 _BINARY: dict[type, type] = {
@@ -181,6 +205,19 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[], None]]]:
         yield change("args", node.args[::-1], "operands exchanged")
 
 
+def equivalent() -> dict[tuple[str, str, str], str]:
+    """Why a mutant is none: of a function, a line of it without its indentation, and a change."""
+    found = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
+    return {(m["function"], m["line"], m["what"]): m["reason"] for m in found}
+
+
+def identity(mutant: Mutant) -> tuple[str, str, str]:
+    """What names a mutant as long as its line stays what it is."""
+    function = mutant.function
+    line = linecache.getline(function.__code__.co_filename, mutant.line).strip()
+    return function.__qualname__, line, mutant.what
+
+
 def is_killed(mutant: Mutant, tests: Sequence[Callable[[], object]]) -> bool:
     """Whether a test fails, or does not end, in a process in which the mutant lives."""
     pid = os.fork()
@@ -198,13 +235,13 @@ def is_killed(mutant: Mutant, tests: Sequence[Callable[[], object]]) -> bool:
     return os.waitpid(pid, 0)[1] != 0
 
 
-def rules() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
-    """The rules of derivatives, each with the tests of operators that use it."""
+def rules(only: str) -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
+    """The rules of derivatives that are named so, each with the tests of operators that use it."""
     users: dict[FunctionType, list[type[Op]]] = {}
     for operator in OPERATORS:
         for name in _RULES:
             rule = getattr(operator, name, None)
-            if isinstance(rule, FunctionType):
+            if isinstance(rule, FunctionType) and re.search(only, rule.__qualname__):
                 users.setdefault(rule, []).append(operator)
     for rule, operators in users.items():
         tests: list[Callable[[], object]] = []
@@ -216,13 +253,21 @@ def rules() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
         yield rule, tests
 
 
-def planner() -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
-    """The functions of the planner of memory, with its tests, the shortest first."""
+def planner(only: str) -> Iterator[tuple[FunctionType, list[Callable[[], object]]]]:
+    """The functions of the planner of memory that are named so, with its tests, the shortest
+    first.
+    """
+    for functions, suites in planned():
+        meant = [f for f in functions if re.search(only, f"{f.__module__}.{f.__qualname__}")]
+        tests = sorted((t for m in suites for t in _tests(m)), key=_seconds) if meant else []
+        yield from ((function, tests) for function in meant)
+
+
+def planned() -> Iterator[tuple[list[FunctionType], tuple[ModuleType, ...]]]:
+    """The functions of each part of the planner, and modules of tests."""
     for modules, names, suites in PLANNER:
-        tests = sorted((t for m in suites for t in _tests(m)), key=_seconds)
-        for function in itertools.chain(*map(_functions, modules)):
-            if not names or function.__name__ in names:
-                yield function, tests
+        every = itertools.chain(*map(_functions, modules))
+        yield [f for f in every if not names or f.__name__ in names], suites
 
 
 def _seconds(test: Callable[[], object]) -> float:
@@ -275,21 +320,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("part", choices=["rules", "planner"])
     parser.add_argument("--every", type=int, default=1, help="every n-th mutant alone")
+    parser.add_argument("--only", default="", help="functions whose names this expression finds")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
+    reasons = equivalent()
     killed = total = number = 0
-    for function, tests in rules() if given.part == "rules" else planner():
+    for function, tests in (rules if given.part == "rules" else planner)(given.only):
         for mutant in mutants(function):
             number += 1
             if number % given.every:
                 continue
-            total += 1
             dead = is_killed(mutant, tests)
+            reason = None if dead else reasons.get(identity(mutant))
             killed += dead
+            total += reason is None
             if not dead:
                 file = Path(function.__code__.co_filename).name
-                print(f"{file}:{mutant.line} {function.__qualname__}: {mutant.what}", flush=True)
-            if total % 50 == 0:
+                why = "" if reason is None else f": {reason}"
+                place = f"{file}:{mutant.line} {function.__qualname__}"
+                print(f"{place}: {mutant.what}{why}", flush=True)
+            if number % 50 == 0:
                 print(f"{killed} of {total} killed", file=sys.stderr, flush=True)
     print(f"{killed} of {total} killed, {100 * killed / max(1, total):.1f} %")
     return 0

@@ -14,7 +14,7 @@ import pytest
 import graphc as gx
 from graphc import nn, optim, tree
 from graphc.passes import pipeline
-from tests.compiled.checking import assert_bits, assert_same
+from tests.compiled.checking import assert_bits, assert_same, lowered_anew
 
 rng = np.random.default_rng(5)
 
@@ -138,5 +138,6 @@ def test_passes(
     usual: Any, change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rewriting law keeps values, but a product of constants, for one, is rounded elsewhere."""
+    lowered_anew(monkeypatch)
     change(monkeypatch)
     assert_same(result(traced().lower(threads=1)), usual, 1e-5)

@@ -8,11 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphc as gx
 from graphc import tree
+from graphc.build import sources
 from graphc.schedule import arena
 from tests.measuring import touched_bytes
+
+
+def lowered_anew(patch: pytest.MonkeyPatch) -> None:
+    """For tests that change what steps become: the cache's key has the files of graphc in it, not
+    what a process makes of them, so nothing is taken from there, and nothing kept.
+    """
+    patch.setattr(sources, "digest", lambda: None)
 
 
 def compiled(fn: Callable, *args: Any, threads: int = 1, **options: Any) -> Any:

@@ -13,7 +13,7 @@ import graphc as gx
 from graphc import nn, tree
 from graphc.schedule import program, strips
 from graphc.schedule.repeat import Repeat
-from tests.compiled.checking import assert_bits, assert_same, check
+from tests.compiled.checking import assert_bits, assert_same, check, lowered_anew
 
 rng = np.random.default_rng(0)
 
@@ -75,6 +75,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             found = real(graph)
             return None if found is None else (found[0], found[0])
 
+        lowered_anew(monkeypatch)
         monkeypatch.setattr(program, "strips", split)
 
     return without_loops

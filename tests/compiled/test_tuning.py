@@ -13,6 +13,7 @@ import graphc as gx
 from graphc import nn, stages, tuning
 from graphc.schedule.kernel import MODEL
 from graphc.schedule.product import Product
+from tests.compiled.checking import lowered_anew
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ def test_all_candidates_give_the_same_bits() -> None:
             return choices
 
         with pytest.MonkeyPatch.context() as patch:
+            lowered_anew(patch)
             patch.setattr(stages, "measured_choices", chosen)
             found = traced.lower(threads=2, tune=True).compile()(*args)
         for have, want in zip(found, expected, strict=True):

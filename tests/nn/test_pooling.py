@@ -72,6 +72,18 @@ def test_the_first_of_equal_elements_takes_the_gradient(with_gradients):
     assert gradient.ravel().nonzero()[0].tolist() == [0]
 
 
+def test_where_nothing_is_larger_than_padding_nothing_moves(run):
+    """A window that begins in padding of -inf and holds nothing else chooses the padding."""
+    x = np.array([-np.inf, -np.inf, 3.0]).reshape(1, 1, 3)
+
+    def both(x, t):
+        pool = lambda x: nn.max_pool1d(x, 2, stride=1, padding=1)  # noqa: E731
+        return gx.jvp(pool, (x,), (t,))
+
+    _, moved = run(both, x, np.full((1, 1, 3), 2.0))
+    assert moved.tolist() == [[[0, 2, 2, 2]]]
+
+
 @pytest.mark.parametrize("space", [(5,), (3, 4)])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_global_pooling(space, layout, run):

@@ -23,7 +23,9 @@ from graphc.schedule.packing import Sections, fit, pack, smallest
 from graphc.schedule.packing import _rank as rank
 from graphc.schedule.placement import Buffers, Placement
 from graphc.schedule.placement import place as placed_greedily
+from graphc.schedule.remat import choose
 from graphc.schedule.storage import Storage
+from tests.memory.steps import chain, some_step
 from tests.schedule.buffers import perfect_packing, random_buffers, training_like
 
 #: Limits of greedy placement: buffers in all, certain attempts, attempts without success.
@@ -162,8 +164,31 @@ def orders() -> Figures:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(order, "_LARGE", large)
                 patch.setattr(order, "_NEAR", near)
-                late = order.late(graph, storage)
-            yield f"late {seed}", [place[n] for n in late or ()]
+                moved = order.late(graph, storage)
+            late = order.delayed(graph, storage, moved) if moved else []
+            yield f"late {seed}", [place[n] for n in late]
+
+
+def budgets() -> Figures:
+    """Where a forward pass is cut, and the plans that a budget may choose from: the places of what
+    each computes again, its peak and its work.
+    """
+    steps = [chain(4), chain(11, 16, 8), *(some_step(seed)[0] for seed in (1, 3))]
+    for number, traced in enumerate(steps):
+        search = traced.lower(threads=1).search
+        place = {v: k for k, v in enumerate(v for n in search.graph.nodes for v in n.outputs)}
+        forward, name = search.forward, f"budget {number}"
+        yield f"{name}, bytes", [forward.crossing, forward.filled, forward.computed]
+        for count in range(1, 7):
+            ends = forward.equal(count)
+            yield f"{name}, equal", [*ends, -1, *sorted(place[v] for v in forward.kept(ends))]
+        for part in (0.5, 0.8, 1.0, 1.2, 1.7, 9.0):
+            limit = round(part * forward.smallest)
+            yield f"{name}, within", [limit, forward.within(limit)]
+        for one in search.pareto:
+            again = choose(search.graph, search.turn, one.policy)
+            repeated = sorted(place[v] for n in again for v in n.outputs)
+            yield f"{name}, plans", [one.peak_bytes, one.recompute_flops, *repeated]
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
@@ -173,6 +198,7 @@ PARTS: dict[str, Callable[[], Figures]] = {
     "divisions": divisions,
     "searches": searches,
     "orders": orders,
+    "budgets": budgets,
 }
 
 
