@@ -56,6 +56,7 @@ from tests.schedule import (
     test_effort,
     test_golden_plans,
     test_order,
+    test_overwrite,
     test_packing,
     test_replay,
 )  # fmt: skip
@@ -87,7 +88,7 @@ PLANNER: tuple[tuple[tuple[ModuleType, ...], tuple[str, ...], tuple[ModuleType, 
             "roots",
             "nbytes",
         ),
-        (test_replay,),
+        (test_replay, test_overwrite, test_order, test_golden_plans),
     ),
     ((budget, remat, segments), (), (test_golden_plans,)),
 )

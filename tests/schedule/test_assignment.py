@@ -100,6 +100,8 @@ def test_what_has_no_elements_takes_no_memory() -> None:
     written = {v for k in found.kernels for v in k.writes}
     assert read & empty.keys() - written - set(found.graph.inputs)
     assert not any(b.nbytes for b in empty.values())
+    alone = gx.trace(lambda x: gx.sum(gx.exp(x), axis=1), gx.spec((3, 0))).lower(threads=1)
+    assert len(alone.program.kernels) == 1 and alone.program.plan.peak == 0
 
 
 def test_a_result_waits_where_its_donor_is_read_elsewhere() -> None:
