@@ -66,7 +66,7 @@ _SECONDS = 20
 #: Operators that judge a rule that a whole family shares.
 _JUDGES = 4
 #: Sets of parameters of one test.
-_SETS = 7
+_SETS = 8
 _RULES = ("partial", "vjp", "jvp")
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 #: Modules of the planner, their functions where not all are meant, and modules of tests.

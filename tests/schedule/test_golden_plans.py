@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc import nn
 from graphc.ir.graph import Graph
-from graphc.schedule import order
+from graphc.schedule import order, remat
 from graphc.schedule.arena import Lifetime, plan
 from graphc.schedule.layouts import choose_layouts
 from graphc.schedule.packing import Sections, fit, pack, smallest
@@ -25,6 +27,7 @@ from graphc.schedule.placement import Buffers, Placement
 from graphc.schedule.placement import place as placed_greedily
 from graphc.schedule.remat import choose
 from graphc.schedule.storage import Storage
+from graphc.tensor import Tensor
 from tests.memory.steps import chain, some_step
 from tests.schedule.buffers import perfect_packing, random_buffers, training_like
 
@@ -191,6 +194,49 @@ def budgets() -> Figures:
             yield f"{name}, plans", [one.peak_bytes, one.recompute_flops, *repeated]
 
 
+def encoded(depth: int) -> Graph:
+    """The optimized graph of a step with checkpointed calls, masks, taps and keys."""
+    weights = [gx.spec((16, 16)) for _ in range(depth)]
+
+    def layer(x: Tensor, w: Tensor) -> Tensor:
+        return nn.relu(gx.tanh(x @ w) @ w)
+
+    def step(weights: list[Tensor], images: Tensor) -> object:
+        pooled = nn.max_pool2d(nn.relu(images), 2, layout="NHWC")
+        x = gx.reshape(pooled, (-1, 16))
+        for k, w in enumerate(weights):
+            x = gx.checkpoint(layer)(x, w) if k % 2 else layer(x, w)
+        loss = gx.mean(gx.exp(x) * x)
+        return loss, gx.grad(loss, [*weights, images])
+
+    traced = gx.trace(step, weights, gx.spec((3, 8, 8, 4)))
+    graph: Graph = traced.stages[-1].graph
+    return graph
+
+
+def again() -> Figures:
+    """What is kept and what is computed again under several policies, and the graph that does."""
+    for depth in (1, 4):
+        graph = encoded(depth)
+        turn, name = remat.turn_of(graph), f"again {depth}"
+        place = {v: k for k, v in enumerate(v for n in graph.nodes for v in n.outputs)}
+        own = remat.checkpointed(graph, turn)
+        yield f"{name}, least", [remat.least_kept_bytes(graph)]
+        policies = [own, remat.Policy(), remat.Policy(weight=1 / 64, repeatable=turn.forward)]
+        computed = [v for n in graph.nodes if n in turn.forward and n.inputs for v in n.outputs]
+        policies += [own.without(v) for v in computed[::3] if remat.is_pure(v.node)]
+        policies += [replace(own, keep=own.keep | {v}) for v in turn.wanted[::2]]
+        for policy in policies:
+            kept = remat.kept(graph, turn, policy)
+            repeated = [v for n in choose(graph, turn, policy) for v in n.outputs]
+            yield f"{name}, kept", sorted(map(place.__getitem__, kept))
+            yield f"{name}, repeated", sorted(map(place.__getitem__, repeated))
+            built = remat.rebuild(graph, policy)
+            yield f"{name}, built", [(n.op.name, n.meta.clone) for n in built.nodes]
+        built = remat.rebuild(graph)
+        yield f"{name}, usual", [(n.op.name, n.meta.clone) for n in built.nodes]
+
+
 PARTS: dict[str, Callable[[], Figures]] = {
     "plans": whole_plans,
     "placements": placements,
@@ -199,6 +245,7 @@ PARTS: dict[str, Callable[[], Figures]] = {
     "searches": searches,
     "orders": orders,
     "budgets": budgets,
+    "again": again,
 }
 
 
