@@ -31,10 +31,10 @@ def scheduled(plain: tuple[int, float], strips: tuple[int, float] | None) -> str
     return name
 
 
-def test_strips_are_taken_where_they_are_as_fast_and_no_larger() -> None:
+def test_strips_are_taken_where_they_are_faster_and_no_larger() -> None:
     assert scheduled((64, 100.0), None) == "plain"
-    assert scheduled((64, 100.0), (64, 104.0)) == "strips"
-    assert scheduled((64, 100.0), (64, 105.0)) == "plain"
+    assert scheduled((64, 100.0), (64, 99.0)) == "strips"
+    assert scheduled((64, 100.0), (64, 100.0)) == "plain"
     assert scheduled((64, 100.0), (128, 50.0)) == "plain"
     assert scheduled((128, 100.0), (64, 50.0)) == "strips"
     assert scheduled((128, 100.0), (64, 200.0)) == "plain"
