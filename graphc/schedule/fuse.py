@@ -196,10 +196,11 @@ class _Fusion:
 
     def _candidates(self, node: Node, near: Sequence[Group], reader: Node | None) -> list[Group]:
         """The groups that a node may join, best first. One that reads only memory is as well off
-        in any group at hand that goes over the same elements, unless it can begin that of its
-        reader, or over the same number; one that reads a part of what others read other parts of
-        (the gates of a recurrent layer), in theirs. An update reads a gradient once: both moments
-        of an optimizer are in one group.
+        in any group at hand that goes over the same elements, or over the same number, unless it
+        can begin that of its reader. If the reader could join that group too, and it goes over an
+        array that the node reads, both do: the moments of an optimizer are one loop over a
+        gradient that is given. One that reads a part of what others read other parts of (the gates
+        of a recurrent layer) joins them. An update reads a gradient once.
         """
         latest = self._latest(node)
         found = [*near, *(g for g in (latest, self._recent(node)) if g is not None)]
@@ -210,7 +211,13 @@ class _Fusion:
             size = node.types[0].size
             fuses = (Scalar, Pointwise, Reduce)
             begins = reader is not None and isinstance(self.storage.spec[reader], fuses)
-            found += at_hand if size == 1 or (size >= self.large and not begins) else []
+            if size == 1 or (size >= self.large and not begins):
+                found += at_hand
+            elif reader is not None and self.phase[node] is not Phase.BACKWARD:
+                whole = {r for r in self._roots(node) if r.type.size == size >= self.large}
+                first = self._latest(reader)
+                ready = [g for g in at_hand if first is None or first.order < g.order]
+                found += [g for g in ready if whole & g.arrays]
         else:
             parts = {r for r in self._made(node) if r.type.size > node.types[0].size}
             found += [g for g in at_hand if g.order > latest.order and parts & g.arrays]

@@ -35,6 +35,21 @@ def test_what_waits_begins_the_kernel_of_its_reader():
     assert written(gx.trace(step, gx.spec((256, 64)))) == ["multiply"]
 
 
+def test_an_optimizer_alone_is_one_loop_over_its_gradient():
+    optimizer = gx.optim.adamw(0.001)
+    params = gx.spec((128, 64))
+
+    def step(state, gradient):
+        params, moments = state
+        updates, moments = optimizer.update(gradient, moments, params)
+        return gx.optim.apply_updates(params, updates), moments
+
+    state = params, optimizer.init(np.zeros(params.shape, np.float32))
+    traced = gx.trace(step, state, params, donate_argnums=0)
+    large = [k for k in traced.lower(threads=1).program.kernels if k.bytes > 4096]
+    assert len(large) == 1
+
+
 def test_what_follows_from_a_product_that_is_done_again_is_not_written_beside_it():
     """In segments of 4 layers 1 - tanh² is computed where a gradient is multiplied by it."""
     found = written(training(16, segments=4), BATCH * WIDTH)
