@@ -59,6 +59,7 @@ from tests.schedule import (
     test_overwrite,
     test_packing,
     test_replay,
+    test_segments,
 )  # fmt: skip
 
 #: A mutant that takes longer does not end.
@@ -90,7 +91,7 @@ PLANNER: tuple[tuple[tuple[ModuleType, ...], tuple[str, ...], tuple[ModuleType, 
         ),
         (test_replay, test_overwrite, test_order, test_golden_plans),
     ),
-    ((budget, remat, segments), (), (test_golden_plans,)),
+    ((budget, remat, segments), (), (test_segments, test_golden_plans)),
 )
 
 _BINARY: dict[type, type] = {
