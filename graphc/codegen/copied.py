@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.codegen.points import Points
-from graphc.ir.expr import INDEX, Const, Expr, call, const, index
+from graphc.ir.expr import INDEX, Const, Expr, call, const, index, smaller
 from graphc.ir.graph import Value
 from graphc.ir.loops import Store
 from graphc.ir.spec import Index, Strided
@@ -68,9 +68,9 @@ class Copy:
         if isinstance(start, Const):
             low = min(span, max(0, -start.value))
             return index(low), index(max(low, min(span, extent - start.value)))
-        begin = call("gx_smaller", INDEX, index(span), call("gx_larger", INDEX, index(0), -start))
+        begin = smaller(index(span), call("gx_larger", INDEX, index(0), -start))
         first = self.points.let("low", begin)
-        end = call("gx_smaller", INDEX, index(span), index(extent) - start)
+        end = smaller(index(span), index(extent) - start)
         return first, self.points.let("high", call("gx_larger", INDEX, first, end))
 
     def clear(self, begin: Expr, end: Expr) -> None:

@@ -8,7 +8,7 @@ from graphc.codegen.copied import Copy
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
-from graphc.ir.expr import INDEX, Const, Expr, Load, Var, call, index
+from graphc.ir.expr import INDEX, Const, Expr, Load, Var, index, smaller
 from graphc.ir.loops import Array, Barrier, Do, Numbers, Stmt
 from graphc.schedule.convolution import Convolution, Correlation
 from graphc.schedule.correlation import Phase
@@ -105,7 +105,7 @@ class _Generator:
         depth: Expr = index(PACKED)
         if kernel.depth % PACKED:
             rest = index(kernel.depth) - first
-            depth = points.let("depth", call("gx_smaller", INDEX, rest, index(PACKED)))
+            depth = points.let("depth", smaller(rest, index(PACKED)))
         tap = points.loop("tap", index(0), index(self.taps))
         at = start + Load(INDEX, "taps", tap) + place.strided.offset
         to = (above * self.taps + tap) * (kernel.depth * self.columns) + first * self.columns
@@ -122,7 +122,7 @@ class _Generator:
         if outputs % self.columns == 0:
             return index(self.columns)
         rest = index(outputs) - panel * self.columns
-        return call("gx_smaller", INDEX, rest, index(self.columns))
+        return smaller(rest, index(self.columns))
 
     def _units(self) -> None:
         kernel, points = self.kernel, self.points
@@ -144,7 +144,7 @@ class _Generator:
             end: Expr = index(kernel.panels)
             if kernel.shares > 1:
                 begin = points.let("begin", unit % kernel.shares * kernel.together)
-                end = call("gx_smaller", INDEX, begin + kernel.together, end)
+                end = smaller(begin + kernel.together, end)
             panel = points.loop("panel", begin, end)
         self._phase(panel, first)
 
@@ -162,7 +162,7 @@ class _Generator:
         firsts, counts = fields[4::2], fields[5::2]
         limits = list(counts)
         if kernel.blocks > 1:
-            end = call("gx_smaller", INDEX, first + kernel.block, counts[0])
+            end = smaller(first + kernel.block, counts[0])
             limits[0] = points.let("end", end)
         limits[-1] = points.let("end", limits[-1] * kernel.abreast)
         begins = [first, *[index(0)] * (len(counts) - 1)]
@@ -190,7 +190,7 @@ class _Generator:
         """The fused members of every element of a finished tile."""
         kernel, points = self.kernel, self.points
         whole = isinstance(limit, Const) and limit.value % self.rows == 0
-        left = call("gx_smaller", INDEX, limit - position[-1], index(self.rows))
+        left = smaller(limit - position[-1], index(self.rows))
         u = points.loop("u", index(0), index(self.rows) if whole else left)
         *outer, last = position
         row = last + u

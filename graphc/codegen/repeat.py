@@ -10,7 +10,7 @@ from graphc.codegen.hazards import Access, accesses, barriers
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.points import Names
 from graphc.dtypes import bool_, uint8
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, index, unary
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, index, smaller, unary
 from graphc.ir.loops import Barrier, Break, Do, For, If, Let, Only, Pointer, Share, Stmt, Store
 from graphc.schedule.program import Memory
 from graphc.schedule.repeat import Repeat
@@ -153,11 +153,7 @@ class _Generator:
         )
         length = index(self.loop.length)
         steps = Var(INDEX, self.fresh.fresh("steps"))
-        body.append(
-            Let(
-                steps, call("gx_larger", INDEX, index(0), call("gx_smaller", INDEX, wanted, length))
-            )
-        )
+        body.append(Let(steps, call("gx_larger", INDEX, index(0), smaller(wanted, length))))
         return steps
 
     def _slices(self, at: Expr) -> Iterator[Pointer]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from graphc.codegen.kernel import shared_part
 from graphc.codegen.points import Axis, Points
-from graphc.ir.expr import INDEX, Expr, Var, call, index
+from graphc.ir.expr import INDEX, Expr, Var, index, smaller
 from graphc.ir.loops import For, Stmt
 from graphc.schedule.kernel import PointKernel, one_stride
 
@@ -73,7 +73,7 @@ def in_tiles(points: Points, body: list[Stmt], runs: Sequence[Run], across: Run,
     for run, begin in ((across, first), (last, column)):
         end = begin + _EDGE
         if extent(run) % _EDGE:
-            end = points.let("end", call("gx_smaller", INDEX, end, index(extent(run))))
+            end = points.let("end", smaller(end, index(extent(run))))
         points.axes.append(Axis(*run, points.loop("i", begin, end)))
 
 

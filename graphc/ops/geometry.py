@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.errors import ShapeError
-from graphc.ir.expr import INDEX, Expr, call, compare, index
+from graphc.ir.expr import INDEX, Expr, call, compare, index, smaller
 from graphc.ir.loops import For, If, Let, Stmt
 from graphc.ir.site import located
 from graphc.ir.spec import Index, NestIO
@@ -81,4 +81,4 @@ def _bounds(low: Expr, high: Expr, step: int, count: int) -> tuple[Expr, Expr]:
     round up for positive numerators; for others their sign is all that matters.
     """
     first, last = (low + (step - 1)) // step, (high + (step - 1)) // step
-    return call("gx_larger", INDEX, ZERO, first), call("gx_smaller", INDEX, last, index(count))
+    return call("gx_larger", INDEX, ZERO, first), smaller(last, index(count))

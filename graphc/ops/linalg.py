@@ -15,7 +15,7 @@ import numpy as np
 from graphc import dtypes, ops
 from graphc.dtypes import TensorType, float32, float64, int32
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.expr import INDEX, Load, call, index
+from graphc.ir.expr import Load, index, smaller
 from graphc.ir.graph import Node, Op, Value, apply
 from graphc.ir.loops import Do, For, Let, Stmt, Store
 from graphc.ir.python import Dialect
@@ -119,7 +119,7 @@ class TriangularSolve(MatrixOp):
             *lead, block = unravel(io.unit, (*b.shape[:-2], blocks))
             matrix, part = io.scratch
             first = block * width
-            count = call("gx_smaller", INDEX, index(width), index(m) - first)
+            count = smaller(index(width), index(m) - first)
             columns = counter(io, "columns")
             i, k, p, q = counter(io, "i"), counter(io), counter(io, "i"), counter(io)
             load = Store(part, i * columns + k, io.read(1, (*lead, i, first + k)))

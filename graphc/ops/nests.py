@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc.dtypes import DType, TensorType
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, cast, const, index
+from graphc.ir.expr import INDEX, Expr, Load, Var, cast, const, index, smaller
 from graphc.ir.loops import Accumulate, Assign, Declare, For, Let, Stmt, Store
 from graphc.ir.spec import Index, Nest, NestIO, row_major, unravel
 
@@ -80,7 +80,7 @@ def _together(
     others = (*shape[:axis], *shape[axis + 1 : -inner])
     beside = shape[-inner:]
     parts = -(-beside[0] // _TOGETHER) if inner == 1 else 1
-    width = min(_TOGETHER, beside[0]) if inner == 1 else math.prod(beside)
+    width = -(-math.prod(beside) // max(1, parts))
 
     def body(io: NestIO) -> list[Stmt]:
         part, lead = io.unit % parts, unravel(io.unit // parts, others)
@@ -89,7 +89,7 @@ def _together(
         begin: Expr = ZERO
         if parts > 1:
             begin, count = (Var(INDEX, io.fresh(name)) for name in ("begin", "count"))
-            left = call("gx_smaller", INDEX, beside[0] - begin, index(width))
+            left = smaller(beside[0] - begin, index(width))
             before += [Let(begin, part * width), Let(count, left)]
             ends = [count]
 
