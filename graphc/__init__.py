@@ -9,6 +9,7 @@ ahead-of-time stages follow JAX.
 
 from __future__ import annotations
 
+from graphc.arrays import device_put
 from graphc.compiled import Compiled
 from graphc.dtypes import bool_, float32, float64, int32, int64, uint8, uint32
 from graphc.errors import (

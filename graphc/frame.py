@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc import tree
 from graphc.arguments import Arguments, require_in_place
+from graphc.arrays import PAGE, device_put, empty
 from graphc.build.library import Library
 from graphc.build.pool import check_status, runtime
 from graphc.stepcode import StepCode
@@ -35,12 +36,17 @@ class Frame:
         self.arguments = Arguments(signature, self.ffi, self.inputs)
         donors = {j: i for i, j in signature.donated}
         self.fresh = [
-            (j, leaf.type.shape, leaf.type.dtype.numpy)
+            (
+                j,
+                leaf.type.shape,
+                leaf.type.dtype.numpy,
+                np.empty if leaf.type.nbytes < 4 * PAGE else empty,
+            )
             for j, leaf in enumerate(signature.results)
             if j not in donors
         ]
         kept = {j: (0, i) for j, i in donors.items()}
-        made = {j: (1, k) for k, (j, _, _) in enumerate(self.fresh)}
+        made = {j: (1, k) for k, (j, *_) in enumerate(self.fresh)}
         sources = kept | made
         self.result = unflattener(signature.out_tree, [sources[j] for j in sorted(sources)])
         self.tapped = np.full((len(signature.taps), len(Tapped._fields)), np.nan)
@@ -55,15 +61,15 @@ class Frame:
         leaves, arrays = self.arguments.take(args)
         address, outputs = self.ffi.from_buffer, self.outputs
         fresh = []
-        for j, shape, dtype in self.fresh:
-            array = np.empty(shape, dtype)
+        for j, shape, dtype, make in self.fresh:
+            array = make(shape, dtype)
             outputs[j] = address(array)
             fresh.append(array)
         bound = self.signature.bound
         if bound is not None:
             size = int(leaves[-1])
             parts = zip(self.fresh, fresh, strict=True)
-            fresh = [bound.rows(x, bound.results.get(j, ()), size) for (j, _, _), x in parts]
+            fresh = [bound.rows(x, bound.results.get(j, ()), size) for (j, *_), x in parts]
         return self.result(leaves, fresh), (leaves, arrays)
 
     def call(self, args: Sequence[Any]) -> Any:
@@ -118,7 +124,7 @@ class Frame:
         """So many times, in nanoseconds, of each of some runs of a profiled library, after one that
         does not count. Donated arrays are copied first.
         """
-        _result, _alive = self._prepare(tree.map(np.array, list(args)))
+        _result, _alive = self._prepare(device_put(list(args)))
         found = []
         for _ in range(runs + 1):
             times = self.ffi.new("int64_t[]", max(1, count))
@@ -128,6 +134,11 @@ class Frame:
                 check_status(status, self.threads)
             found.append(list(times)[:count])
         return found[1:]
+
+
+def _maker(size: int) -> Callable[..., np.ndarray]:
+    """What makes an array of a result: a good place costs a microsecond, as much as a small one."""
+    return empty if size >= 4 * PAGE else np.empty
 
 
 def _aligned(ffi: Any, size: int) -> tuple[Any, Any]:

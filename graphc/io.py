@@ -16,6 +16,7 @@ import optree
 from safetensors import SafetensorError, safe_open
 
 from graphc import tree
+from graphc.arrays import copied
 from graphc.dtypes import TensorType, as_dtype
 from graphc.errors import ArgumentError, DTypeError
 from graphc.ir.site import writable
@@ -150,7 +151,7 @@ def _type(leaf: Any, name: str) -> TensorType:
 
 def _restored(array: np.ndarray, leaf: Any) -> Any:
     """A writable array of its own; a number where `like` has one."""
-    return array.item() if isinstance(leaf, (bool, int, float)) else np.array(array)
+    return array.item() if isinstance(leaf, (bool, int, float)) else copied(array)
 
 
 def _write(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:

@@ -233,6 +233,11 @@ static inline void gx_transpose_8(const void *in, int64_t in_stride, void *out,
 #define GX_PREFETCH(p) ((void)0)
 #endif
 
+/* Asks for the lines of so many bytes from p on, wherever in a line p lies. */
+static inline void gx_ask(const void *p, int64_t bytes) {
+  for (int64_t at = 0; at < bytes + 64; at += 64) GX_PREFETCH((const char *)p + at);
+}
+
 /* Defines the packing function
  *     void name(int64_t extent, int64_t depth, const T *src, int64_t extent_stride,
  *               int64_t depth_stride, int64_t width, T *dst)

@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "argument_names",
         "arguments",
+        "arrays",
         "bounded",
         "compat",
         "compiled",

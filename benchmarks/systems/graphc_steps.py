@@ -23,7 +23,7 @@ def trace_step(workload: Workload, arrays: Arrays) -> tuple[Any, Any]:
         updates, opt = optimizer.update(gx.grad(loss, params), opt, params)
         return (optim.apply_updates(params, updates), buffers, opt), loss
 
-    state = arrays.params, arrays.buffers, optimizer.init(arrays.params)
+    state = gx.device_put((arrays.params, arrays.buffers, optimizer.init(arrays.params)))
     return gx.trace(train, state, arrays.batch, donate_argnums=0), state
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from graphc.codegen.tidy import bodies, expressions
+from graphc.codegen.tidy import bodies, expressions, has_load
 from graphc.dtypes import bool_
 from graphc.ir.expr import (
     INDEX,
@@ -73,11 +73,6 @@ def _loads_under_condition(expr: Expr) -> bool:
 def loads_under(choice: Select) -> bool:
     """Whether memory is read under a condition."""
     return has_load(choice.yes) or has_load(choice.no)
-
-
-def has_load(expr: Expr) -> bool:
-    """Whether an expression reads memory."""
-    return isinstance(expr, Load) or any(map(has_load, operands(expr)))
 
 
 def _split(loop: For) -> list[Stmt]:

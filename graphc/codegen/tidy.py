@@ -27,7 +27,8 @@ from graphc.ir.loops import (
 
 def tidy(body: list[Stmt]) -> list[Stmt]:
     """The same statements without unused `Let`s; a value that is only stored by the very next
-    statement stands there itself, and `x = x + y` becomes `x += y`.
+    statement stands there itself, `x = x + y` becomes `x += y`, and what two neighbours do under
+    the same condition is done under one.
     """
     while True:
         uses: Counter[str] = Counter()
@@ -60,8 +61,22 @@ def _block(body: list[Stmt], uses: Counter[str]) -> list[Stmt]:
                 result.pop()
                 stmt = Store(stmt.buffer, stmt.offset, last.value)
             stmt = _accumulation(stmt)
+        if isinstance(stmt, If) and result and _continues(result[-1], stmt):
+            before = result[-1]
+            assert isinstance(before, If)
+            before.body += stmt.body
+            before.otherwise += stmt.otherwise
+            continue
         result.append(stmt)
     return result
+
+
+def _continues(before: Stmt, after: If) -> bool:
+    """Whether a choice is that of the statement before it, which changes nothing about it."""
+    if not isinstance(before, If) or not same(before.condition, after.condition):
+        return False
+    changed = {s.var.name for s in _all([before]) if isinstance(s, Assign)}
+    return changed.isdisjoint(names(after.condition)) and not has_load(after.condition)
 
 
 def _uses(body: list[Stmt], name: str) -> int:
@@ -125,6 +140,11 @@ def expressions(stmt: Stmt) -> list[Expr]:
 def _word(text: str) -> Expr:
     """Text of a pointer as a variable, for counting the names in it."""
     return Var(INDEX, text)
+
+
+def has_load(expr: Expr) -> bool:
+    """Whether an expression reads memory."""
+    return isinstance(expr, Load) or any(map(has_load, operands(expr)))
 
 
 def names(expr: Expr) -> Iterator[str]:

@@ -18,13 +18,14 @@ from graphc.codegen.entry import entry, pointer, profiled_entry, stepped_entry
 from graphc.codegen.kernel import Arguments
 from graphc.codegen.loops import loops_body
 from graphc.codegen.preamble import preamble
-from graphc.codegen.product import panels_body, product_body, tile_function
+from graphc.codegen.product import panels_body, product_body
 from graphc.codegen.repeat import FIRST_LAP, repeat_body
 from graphc.codegen.routines import routines_of
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
+from graphc.codegen.tile import tile_function
 from graphc.codegen.unswitch import unswitch
 from graphc.codegen.weight_gradient import weight_gradient_body
 from graphc.dtypes import int64

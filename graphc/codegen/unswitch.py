@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from graphc.codegen.split import has_load, loads_under, mapped, with_operands
-from graphc.codegen.tidy import bodies, expressions, names, same
+from graphc.codegen.split import loads_under, mapped, with_operands
+from graphc.codegen.tidy import bodies, expressions, has_load, names, same
 from graphc.ir.expr import Expr, Select, operands
 from graphc.ir.loops import Assign, Declare, For, If, Let, Stmt
 

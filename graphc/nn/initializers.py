@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc import arrays
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.functions.required import numbers, tensor_type
 from graphc.ir.site import located, required
@@ -27,13 +28,13 @@ _STDDEV_CUT_AT_2 = 0.87962566103423978
 def zeros(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
     """All zeros; `rng` is not used."""
     wanted = tensor_type(shape, dtype, "zeros")
-    return np.zeros(wanted.shape, wanted.dtype.numpy)
+    return arrays.full(wanted.shape, 0, wanted.dtype.numpy)
 
 
 def ones(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
     """All ones; `rng` is not used."""
     wanted = tensor_type(shape, dtype, "ones")
-    return np.ones(wanted.shape, wanted.dtype.numpy)
+    return arrays.full(wanted.shape, 1, wanted.dtype.numpy)
 
 
 def constant(value: float) -> Initializer:
@@ -42,7 +43,7 @@ def constant(value: float) -> Initializer:
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
         wanted = tensor_type(shape, dtype, "constant")
-        return np.full(wanted.shape, value, wanted.dtype.numpy)
+        return arrays.full(wanted.shape, value, wanted.dtype.numpy)
 
     return init
 
@@ -53,7 +54,7 @@ def uniform(scale: float = 1e-2) -> Initializer:
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
         rng, shape, dt = _checked("uniform", rng, shape, dtype)
-        return rng.random(shape, dt) * dt.type(scale)
+        return arrays.copied(rng.random(shape, dt) * dt.type(scale))
 
     return init
 
@@ -64,7 +65,7 @@ def normal(stddev: float = 1e-2) -> Initializer:
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
         rng, shape, dt = _checked("normal", rng, shape, dtype)
-        return rng.standard_normal(shape, dt) * dt.type(stddev)
+        return arrays.copied(rng.standard_normal(shape, dt) * dt.type(stddev))
 
     return init
 
@@ -80,7 +81,7 @@ def truncated_normal(stddev: float = 1e-2, lower: float = -2.0, upper: float = 2
 
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
         rng, shape, dt = _checked("truncated_normal", rng, shape, dtype)
-        return _truncated(rng, shape, dt, lower, upper) * dt.type(stddev)
+        return arrays.copied(_truncated(rng, shape, dt, lower, upper) * dt.type(stddev))
 
     return init
 
@@ -118,12 +119,12 @@ def variance_scaling(
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
         variance = scale / max(fan, 1)
         if distribution == "normal":
-            return rng.standard_normal(shape, dt) * dt.type(math.sqrt(variance))
+            return arrays.copied(rng.standard_normal(shape, dt) * dt.type(math.sqrt(variance)))
         if distribution == "truncated_normal":
             stddev = math.sqrt(variance) / _STDDEV_CUT_AT_2
-            return _truncated(rng, shape, dt, -2.0, 2.0) * dt.type(stddev)
+            return arrays.copied(_truncated(rng, shape, dt, -2.0, 2.0) * dt.type(stddev))
         bound = math.sqrt(3 * variance)
-        return (2 * rng.random(shape, dt) - 1) * dt.type(bound)
+        return arrays.copied((2 * rng.random(shape, dt) - 1) * dt.type(bound))
 
     return init
 
@@ -183,7 +184,7 @@ def orthogonal(scale: float = 1.0, column_axis: int = -1) -> Initializer:
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
         matrix = q if rows >= columns else q.T
         values = np.moveaxis(matrix.reshape(*rest, columns), -1, column_axis)
-        return np.ascontiguousarray(scale * values, dt)
+        return arrays.copied((scale * values).astype(dt))
 
     return init
 

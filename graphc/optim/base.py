@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from graphc import arrays, tree
 from graphc import functions as F
-from graphc import tree
 from graphc.errors import ArgumentError, ShapeError
 from graphc.functions.promotion import as_dtype, as_tensor
 from graphc.ir.site import located, required
@@ -124,7 +124,7 @@ def full_like(params: PyTree, value: float, dtype: Any = None) -> PyTree:
         elif not hasattr(leaf, "shape"):
             leaf = np.asarray(leaf)
         own = as_dtype(leaf.dtype if dtype is None else dtype).numpy
-        return np.full(leaf.shape, value, own) if value else np.zeros(leaf.shape, own)
+        return arrays.full(leaf.shape, value, own)
 
     return tree.map(fill, params)
 

@@ -272,16 +272,16 @@ class PointKernel(Kernel):
         order = reduction_axes(self.spec(fold), place.strided)
         return refine(order, self.dims)
 
-    def accesses(self, node: Node) -> Iterator[tuple[Value, tuple[int, ...], bool]]:
-        """(root, strides, unshifted) of every read of memory that a member makes in place."""
+    def accesses(self, node: Node) -> Iterator[tuple[Value, tuple[int, ...], int]]:
+        """(root, strides, offset) of every read of memory that a member makes in place."""
         for value in node.inputs:
             place = self.place(value)
             if place is None or place.root.node in self.group.level:
                 continue
             if isinstance(self.spec(node), Reduce):
-                yield place.root, self.fold_strides(node), place.strided.offset == 0
+                yield place.root, self.fold_strides(node), place.strided.offset
             elif isinstance(self.spec(node), Scalar):
-                yield place.root, self.strides(node, place.strided), place.strided.offset == 0
+                yield place.root, self.strides(node, place.strided), place.strided.offset
 
     def step(self, node: Node, strides: Sequence[int]) -> int:
         """How far the elements of an access lie apart along the innermost axis that moves."""
@@ -316,8 +316,8 @@ class PointKernel(Kernel):
                 continue
             if not self.reads_beside(node, write):
                 return False
-            for accessed, strides, unshifted in self.accesses(node):
-                if accessed is root and (strides != want or not unshifted):
+            for accessed, strides, offset in self.accesses(node):
+                if accessed is root and (strides != want or offset):
                     return False
         return True
 

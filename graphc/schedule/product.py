@@ -30,6 +30,8 @@ from graphc.schedule.tiles import (
 PRODUCT_GRAIN = 1 << 18
 #: Bytes of the largest right operand that a loop keeps a packed copy of.
 PREPARED_BYTES = 1 << 24
+#: Terms of a tile at least between two requests for what its epilogue will read.
+ASKING_TERMS = 48
 
 
 class Product(PointKernel):
@@ -139,11 +141,43 @@ class Product(PointKernel):
             return frozenset()
         batch, column = self.axes(self.shape[0]), self.axes(self.shape[0] * self.shape[1])
         found: dict[Value, bool] = {}
-        for root, strides, unshifted in (a for node in self.nodes[1:] for a in self.accesses(node)):
+        for root, strides, offset in (a for node in self.nodes[1:] for a in self.accesses(node)):
             across = one_stride(strides[column:], self.dims[column:])
-            fits = unshifted and across == 1 and not any(strides[:column]) and batch == 0
+            fits = not offset and across == 1 and not any(strides[:column]) and batch == 0
             found[root] = found.get(root, True) and fits
         return frozenset(v for v, fits in found.items() if fits and v not in self.writes)
+
+    @cached_property
+    def streams(self) -> tuple[tuple[Value, tuple[int, ...], int], ...]:
+        """(root, strides, offset) of what an epilogue reads or writes along the rows of a tile,
+        rows that lie apart: caches do not foresee them, so a tile asks for them before.
+        """
+        batch, m, n, _ = self.shape
+        if self.share is not None or n <= self.tiling.columns:
+            return ()
+        placed = [(v, self.storage.places[v].strided) for v in self.writes]
+        written = [(v, self.strides(v.node, strided), strided.offset) for v, strided in placed]
+        read = [access for node in self.nodes[1:] for access in self.accesses(node)]
+        row, column = self.axes(batch), self.axes(batch * m)
+        return tuple(
+            (root, strides, offset)
+            for root, strides, offset in dict.fromkeys((*read, *written))
+            if root not in self.storage.packed
+            and one_stride(strides[column:], self.dims[column:]) == 1
+            and one_stride(strides[row:column], self.dims[row:column]) != 0
+        )
+
+    @cached_property
+    def asks(self) -> int:
+        """In how many parts a tile takes the last of its terms, with requests for the streams in
+        between: so many lines at once would wait for one another.
+        """
+        if not self.streams or (self.in_depth_blocks and self.tiling.depth % CHAIN == 0):
+            return 0
+        if self.last_terms > CHAIN:
+            return 0
+        most = min(self.tiling.rows, self.last_terms // ASKING_TERMS)
+        return max((n for n in range(1, most + 1) if self.tiling.rows % n == 0), default=0)
 
     def _is_at_hand(self, value: Value) -> bool:
         """Whether a value is in memory, made here, or the same everywhere."""
@@ -183,8 +217,17 @@ class Product(PointKernel):
         return min(threads, max(1, -(-self.units // self.grain)))
 
     @property
+    def depth_blocks(self) -> int:
+        return max(1, -(-self.shape[3] // max(1, self.tiling.depth)))
+
+    @property
+    def last_terms(self) -> int:
+        """Terms of the last block."""
+        return self.shape[3] - (self.depth_blocks - 1) * self.tiling.depth
+
+    @property
     def in_depth_blocks(self) -> bool:
-        return self.shape[3] > self.tiling.depth
+        return self.depth_blocks > 1
 
     @property
     def panel_bytes(self) -> int:
