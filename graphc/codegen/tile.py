@@ -113,34 +113,36 @@ class Tiles:
 
     def _terms(self, start: Expr, k0: Expr, size: Expr, mode: Expr) -> list[Stmt]:
         """The terms of a tile from k0 on, in parts: before each the tile asks for some of the rows
-        that its epilogue reads and writes.
+        that its epilogue reads.
         """
-        kernel, names = self.kernel, self.names
-        if not kernel.asks:
-            return [self._tile(start, k0, size, mode)]
-        rows, terms = -(-self.tiling.rows // kernel.asks), -(-kernel.last_terms // kernel.asks)
+        kernel, names, high = self.kernel, self.names, self.tiling.rows
+        if kernel.asks < 2:
+            body: list[Stmt] = []
+            if kernel.asks:
+                self._ask(body, start, index(high))
+            return [*body, self._tile(start, k0, size, mode)]
         going, q = Var(INDEX, names.fresh("mode")), Var(INDEX, names.fresh("q"))
-        body: list[Stmt] = []
-        loop = For(q, index(0), index(kernel.asks), body)
+        loop = For(q, index(0), index(kernel.asks), body := [])
         self.points.enter(body, [q])
-        self._ask(body, start + q * rows, rows)
-        count: Expr = index(terms)
-        if kernel.last_terms % terms:
-            count = smaller(kernel.last_terms - q * terms, count)
-        body.append(self._tile(start, k0, size, going, q * terms, count))
+        rows, done = -(-high // kernel.asks), -(-kernel.last_terms // kernel.asks)
+        self._ask(body, start + q * rows, _part(q, rows, high))
+        terms = _part(q, done, kernel.last_terms)
+        body.append(self._tile(start, k0, size, going, q * done, terms))
         body.append(Assign(going, Var(INDEX, "GX_RESUME")))
         self.points.leave()
         return [Declare(going, mode), loop]
 
-    def _ask(self, body: list[Stmt], row: Expr, rows: int) -> None:
-        """Asks for rows of a tile in all that the epilogue reads and writes."""
+    def _ask(self, body: list[Stmt], row: Expr, rows: Expr) -> None:
+        """Asks for rows of a tile in all that the epilogue reads."""
         points, inner = self.points, list[Stmt]()
         u = Var(INDEX, self.names.fresh("u"))
-        body.append(For(u, index(0), index(rows), inner))
+        body.append(For(u, index(0), rows, inner))
         points.enter(inner, [u])
         self._at(self.first_column, self._let(inner, "row", row + u))
-        size = {address(points.arrays[root], points.offset(strides, offset)): root.dtype.itemsize
-                for root, strides, offset in self.kernel.streams}  # fmt: skip
+        size = {
+            address(points.arrays[root], points.offset(strides, offset)): root.dtype.itemsize
+            for root, strides, offset in self.kernel.streams
+        }
         inner += [Do("gx_ask", (at, index(self.tiling.columns * n))) for at, n in size.items()]
         points.leave()
 
@@ -235,3 +237,8 @@ class Tiles:
             points.member(node)
         inner.extend([store(points, value, points.member(value.node)) for value in kernel.writes])
         points.leave()
+
+
+def _part(number: Expr, size: int, whole: int) -> Expr:
+    """How much there is in a part of so much at most."""
+    return index(size) if whole % size == 0 else smaller(whole - number * size, index(size))

@@ -149,19 +149,18 @@ class Product(PointKernel):
 
     @cached_property
     def streams(self) -> tuple[tuple[Value, tuple[int, ...], int], ...]:
-        """(root, strides, offset) of what an epilogue reads or writes along the rows of a tile,
-        rows that lie apart: caches do not foresee them, so a tile asks for them before.
+        """(root, strides, offset) of what an epilogue reads along the rows of a tile, rows that lie
+        apart: hardware does not foresee them, so a tile asks for them before. What is only written
+        does not keep it waiting.
         """
         batch, m, n, _ = self.shape
         if self.share is not None or n <= self.tiling.columns:
             return ()
-        placed = [(v, self.storage.places[v].strided) for v in self.writes]
-        written = [(v, self.strides(v.node, strided), strided.offset) for v, strided in placed]
-        read = [access for node in self.nodes[1:] for access in self.accesses(node)]
         row, column = self.axes(batch), self.axes(batch * m)
+        read = (access for node in self.nodes[1:] for access in self.accesses(node))
         return tuple(
             (root, strides, offset)
-            for root, strides, offset in dict.fromkeys((*read, *written))
+            for root, strides, offset in dict.fromkeys(read)
             if root not in self.storage.packed
             and one_stride(strides[column:], self.dims[column:]) == 1
             and one_stride(strides[row:column], self.dims[row:column]) != 0
@@ -174,10 +173,10 @@ class Product(PointKernel):
         """
         if not self.streams or (self.in_depth_blocks and self.tiling.depth % CHAIN == 0):
             return 0
-        if self.last_terms > CHAIN:
-            return 0
         most = min(self.tiling.rows, self.last_terms // ASKING_TERMS)
-        return max((n for n in range(1, most + 1) if self.tiling.rows % n == 0), default=0)
+        if not most or self.last_terms > CHAIN:
+            return 0
+        return -(-self.tiling.rows // -(-self.tiling.rows // most))
 
     def _is_at_hand(self, value: Value) -> bool:
         """Whether a value is in memory, made here, or the same everywhere."""
