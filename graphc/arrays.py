@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from graphc import tree
+from graphc.errors import ArgumentError
+from graphc.functions.promotion import as_dtype
+from graphc.ir.site import located
 
 #: Bytes of a cache line, and of a page; a power of two each.
 LINE, PAGE = 64, 4096
@@ -55,7 +58,8 @@ def device_put(x: Any) -> Any:
     that a step updates in place is worth it: the step runs up to a quarter faster.
 
     Leaves may be arrays of NumPy or of any library with DLPack or `__array__`; Python's numbers are
-    returned as they are. Shapes and dtypes stay.
+    returned as they are. Shapes and dtypes stay. Raises ArgumentError for what is no array or
+    number and DTypeError for a dtype that steps do not know.
     """
 
     def put(leaf: Any) -> Any:
@@ -63,7 +67,11 @@ def device_put(x: Any) -> Any:
             return leaf
         if hasattr(leaf, "__dlpack__") and not isinstance(leaf, np.ndarray):
             leaf = np.from_dlpack(leaf)
-        return copied(np.asarray(leaf))
+        if not isinstance(leaf, np.generic) and not hasattr(leaf, "__array__"):
+            what = f"device_put: arrays and numbers required, got {type(leaf).__name__}"
+            raise ArgumentError(located(what))
+        array = np.asarray(leaf)
+        return copied(array.astype(as_dtype(array.dtype).numpy, copy=False))
 
     return tree.map(put, x)
 

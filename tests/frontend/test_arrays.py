@@ -58,6 +58,17 @@ def test_what_graphc_makes_begins_at_lines(tmp_path):
         np.testing.assert_array_equal(array * 2, twice)
 
 
+def test_what_cannot_be_put():
+    for wrong in ("text", object(), [np.zeros(2), {"a": {1, 2}}]):
+        with pytest.raises(gx.ArgumentError, match=r"device_put: arrays.*test_arrays.py:\d+"):
+            gx.device_put(wrong)
+    for dtype in ("O", "c8", "f2", "U3", "M8[s]"):
+        with pytest.raises(gx.DTypeError, match=r"test_arrays.py:\d+"):
+            gx.device_put(np.zeros(3, dtype))
+    with pytest.raises(gx.TraceError, match="no data to make a NumPy array of"):
+        gx.trace(gx.device_put, np.zeros(3))
+
+
 def test_arrays_of_other_libraries():
     torch = pytest.importorskip("torch")
     x = torch.arange(6.0).reshape(2, 3)
