@@ -17,6 +17,7 @@ from graphc.schedule.share import row_axes
 from graphc.schedule.storage import Place
 from graphc.schedule.tiles import (
     CHAIN,
+    Operands,
     Tiling,
     choose_tiling,
     round_up,
@@ -66,10 +67,10 @@ class Product(PointKernel):
         return tilings(*self._cut) if self.share is None else ()
 
     @property
-    def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], tuple[int, int], bool]:
-        left, right = (self.storage.places[v].strided.strides[-2:] for v in self.product.inputs)
-        turned = right[1] != 1 or self.is_prepared
-        return self.isa, self.product.types[0].dtype, self.shape, (left[0], left[1]), turned
+    def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], Operands]:
+        x, y = (self.storage.places[v].strided.strides[-2:] for v in self.product.inputs)
+        operands = (x[0], x[1]), (y[0], y[1]), self.is_prepared
+        return self.isa, self.product.types[0].dtype, self.shape, operands
 
     @property
     def is_prepared(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -28,8 +29,21 @@ UNITS = 16
 PACKING_ROWS = 256
 #: Register tiles that a measurement tries.
 TRIED = 4
+#: Bytes of a panel that stays in the first-level cache, bytes that the second one
+#: gives in a cycle, and the last one; cycles of a line that was lost from the first, and of a row that is stored apart.
+FIRST_BYTES, SECOND, LAST, FETCH, ROW = 32768, 38.0, 19.0, 2.0, 10.0
 #: Rows of a unit at least: below, packing the right operand again would show.
 UNIT_ROWS = 64
+#: Cycles of a byte of the right operand that is packed, most of them until it is there.
+PACKED = 0.07
+#: Terms of such a strip for each row of a tile.
+STRIP = 16
+#: A way of the first-level cache, and of the second: what lies so far apart has the same places.
+#: Lines at one place that rows of a left operand may take in the first, and rows of a right one in
+#: the second: the rest is for everything else.
+FIRST_WAY, SECOND_WAY = 4096, 65536
+FIRST_LINES, SECOND_LINES = 8, 8
+LINE = 64
 
 #: Vector bytes and number of vector registers by instruction set; others as "generic".
 _VECTORS = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32), "generic": (16, 16)}
@@ -54,23 +68,39 @@ class Tiling:
     packs_left: bool = False
 
 
+Operands = tuple[tuple[int, int], tuple[int, int], bool]
+"""How far rows and columns of the left operand, and of the right one, lie apart; whether the right
+one's panels are packed already."""
+
+
 @lru_cache(maxsize=4096)
 def choose_tiling(
-    isa: str, dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], turned: bool
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], operands: Operands
 ) -> Tiling:
-    """The tiling of a product (batch, m, n, k). `left`: how far the left operand's rows, and its
-    columns, lie apart; `turned`: the right one is stored transposed, or has no unit stride.
-
-    The tile is the one with the fewest cycles by a model of the inner loop: a term costs the
-    multiply-adds (two vectors a cycle), the loads, or their latency, and every tile its stores.
+    """The tiling of a product (batch, m, n, k). The tile is the one with the fewest cycles by a
+    model of the inner loop, `tile_cycles`.
     """
-    batch, m, n, k = shape
-    rows, columns = register_tile(isa, dtype, m, n, k)
-    packs = turned or n < columns or (k > 256 and n * dtype.itemsize % 4096 == 0)
-    packs = k > 0 and (packs or m >= PACKING_ROWS)
+    _, m, n, k = shape
+    left, right, prepared = operands
+    lines = held(left[0] * dtype.itemsize, FIRST_WAY, FIRST_LINES)
+    rows, columns = register_tile(isa, dtype, m, n, k, lines=lines)
     if _is_far(shape, left, (rows, columns)):
         beside = left[0] == 1 and left[1] * dtype.itemsize % FAR_APART != 0
         return _far_tiling(isa, dtype, shape, not beside)
+    packs = right[1] != 1 or prepared or n < columns or m >= PACKING_ROWS
+    if not packs:
+        tiling = _in_place(isa, dtype, shape, right[0], lines)
+        if tiling is not None:
+            return tiling
+    return _near_tiling(isa, dtype, shape, (rows, columns), k > 0)
+
+
+def _near_tiling(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], tile: tuple[int, int], packs: bool
+) -> Tiling:
+    """Units of one panel, of whole chains."""
+    batch, m, n, k = shape
+    rows, columns = tile
     once = not packs and m <= 2 * rows
     depth = max(1, k if once else min(k, CHAIN))
     panels = batch * -(-n // columns)
@@ -82,15 +112,54 @@ def choose_tiling(
     return Tiling(rows, columns, packs, depth, block)
 
 
+def _in_place(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], apart: int, lines: int
+) -> Tiling | None:
+    """A tiling that reads the right operand where it lies, its rows so many elements `apart`; None
+    where it is better packed. Every panel comes from far away for its first tile. Where rows take
+    the same places of the caches, a strip of few of them is used for all rows of the result, and
+    then the one beside it; its tiles wait in memory for the next terms.
+    """
+    batch, m, n, k = shape
+    far = k * n * dtype.itemsize
+
+    def cost(tile: tuple[int, int]) -> float:
+        rows, columns = tile
+        cycles = tile_cycles(isa, dtype, (m, n, k), tile, lines)
+        fetched = far * (1 + LINE / (columns * dtype.itemsize)) / LAST
+        return cycles + max(0.0, fetched - cycles * rows / round_up(m, rows))
+
+    tiles = register_tiles(isa, dtype, m, n, k, 1, lines)
+    rows, columns = min((t for t in tiles if t[1] <= n), key=cost)
+    most = held(apart * dtype.itemsize, SECOND_WAY, SECOND_LINES)
+    if k <= most:
+        return _near_tiling(isa, dtype, shape, (rows, columns), False)
+    depth = 1 << min(most, STRIP * rows).bit_length() - 1
+    vectors = rows * -(-columns * dtype.itemsize // vector_bytes(isa))
+    panels, again = -(-n // columns), -(-k // depth) - 1
+    kept = -(-m // rows) * panels * again * (tile_end(vectors) + vectors)
+    adds = k > CHAIN and not dtype.is_float
+    if adds or kept > far * PACKED:
+        return None
+    group = -(-panels // (1 if batch >= FAR_UNITS else FAR_UNITS))
+    return Tiling(rows, columns, False, depth, round_up(m, rows), group)
+
+
+def held(apart: int, way: int, lines: int) -> int:
+    """How many rows so many bytes apart a cache holds at once: at every place so many lines."""
+    return lines * (way // max(LINE, math.gcd(apart, way)))
+
+
 def tilings(
-    isa: str, dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], turned: bool
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], operands: Operands
 ) -> list[Tiling]:
     """Tilings among which a measurement may choose, the one that is chosen without at first: other
     register tiles, larger and smaller units, operands that are packed or not. No bit of a result
     depends on them.
     """
-    first = choose_tiling(isa, dtype, shape, left, turned)
+    first = choose_tiling(isa, dtype, shape, operands)
     _, m, n, k = shape
+    left, right, prepared = operands
     found = {first: None}
     for rows, columns in register_tiles(isa, dtype, m, n, k)[:TRIED]:
         group = max(1, first.group * first.columns // columns)
@@ -103,7 +172,7 @@ def tilings(
     if _is_far(shape, left, register_tile(isa, dtype, m, n, k)):
         if left[0] == 1:
             found[replace(first, packs_left=not first.packs_left)] = None
-    elif not turned and n >= first.columns and k > 0:
+    elif right[1] == 1 and not prepared and n >= first.columns and k > 0:
         found[replace(first, packs=not first.packs, depth=max(1, min(k, CHAIN)))] = None
     return list(found)
 
@@ -168,18 +237,20 @@ def high_tile(isa: str) -> int:
 
 
 def register_tile(
-    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, whole: bool = False
-) -> tuple[int, int]:
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, whole: bool = False,
+    lines: int = 64,
+) -> tuple[int, int]:  # fmt: skip
     """Rows (a multiple of `step`; with `whole` m is one of them) and columns of the register tile
-    for products of k terms. It is no wider than the product, but has at least one vector.
+    for products of k terms. It is no wider than the product, but has at least one vector. `lines`:
+    how many rows of the left operand the first-level cache holds.
     """
-    found = register_tiles(isa, dtype, m, n, k, step)
+    found = register_tiles(isa, dtype, m, n, k, step, lines)
     return next(tile for tile in found if not whole or m % tile[0] == 0)
 
 
 @lru_cache(maxsize=4096)
 def register_tiles(
-    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, lines: int = 64
 ) -> tuple[tuple[int, int], ...]:
     """All register tiles for such products, those of the fewest cycles first."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
@@ -190,24 +261,36 @@ def register_tiles(
         for rows in range(step, max(step, min(m, 24)) + 1, step):
             if rows * vectors + vectors + 1 > registers:
                 continue
-            cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes))
+            cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes), lines)
             found.append((cycles, (rows, max(lanes, min(n, vectors * lanes)))))
     found.sort(key=lambda f: f[0])
     return tuple(dict.fromkeys(tile for _, tile in found)) or ((1, 1),)
 
 
 def tile_cycles(
-    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int]
+    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int], lines: int = 64
 ) -> float:
     """Cycles of a core for a product (m, n, k) in tiles. A term of a tile takes its multiply-adds,
-    two vectors a cycle, at least as long as one of them waits for the one before, and the loads;
-    every tile is stored and begun.
+    two vectors a cycle, at least as long as one of them waits for the one before, the loads, and
+    what it reads of a large panel from the second-level cache. Rows beyond those of which `lines`
+    are held by the first-level cache are fetched for every term.
     """
     (m, n, k), (rows, columns) = shape, tile
     vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
     term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
+    if m > rows and k * columns * dtype.itemsize > FIRST_BYTES:
+        term = max(term, columns * dtype.itemsize / SECOND)
+    term += FETCH * max(0, rows - lines)
     tiles = -(-m // rows) * -(-n // columns)
-    return tiles * (k * term + 2 * rows * vectors + 20)
+    apart = ROW * rows if n > columns else 0.0
+    return tiles * (k * term + tile_end(rows * vectors) + apart)
+
+
+def tile_end(vectors: int) -> float:
+    """Cycles of a tile's beginning and end. The more accumulators wait to be stored, the less of
+    the next tile is begun meanwhile.
+    """
+    return 6 + vectors * vectors / 9
 
 
 def lane_tiles(isa: str, dtype: DType, m: int, n: int, k: int) -> list[tuple[int, int]]:
