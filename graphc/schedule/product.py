@@ -17,9 +17,11 @@ from graphc.schedule.share import row_axes
 from graphc.schedule.storage import Place
 from graphc.schedule.tiles import (
     CHAIN,
+    MANY,
     Operands,
     Tiling,
     choose_tiling,
+    left_rows,
     round_up,
     row_tiling,
     tile_cycles,
@@ -264,7 +266,9 @@ class Product(PointKernel):
         """Its tiles, what is packed before, and what is done with the results."""
         batch, m, n, k = self.shape
         t, dtype = self.tiling, self.product.types[0].dtype
-        tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns))
+        lines = MANY if t.packs_left else left_rows(dtype, self._cut[3][0])
+        parts = max(1, -(-k // max(1, t.depth)))
+        tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns), lines, parts)
         packs = t.packs and not self.is_prepared
         right = self.groups * t.group * t.columns * k if packs else 0
         left = self.groups * m * k if t.packs_left else 0

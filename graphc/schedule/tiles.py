@@ -14,10 +14,10 @@ CHAIN = 1536
 #: at a time, of which a chain is a multiple; it takes about so many bytes of the second-level
 #: cache, and about so many columns use it.
 FAR_DEPTH = 256
-FAR_BYTES = 256 * 1024
-FAR_COLUMNS = 384
-#: Columns so many bytes apart share few places in the caches and in the table of pages: a block
-#: is copied. Otherwise its rows are read where they lie.
+FAR_BYTES = 768 * 1024
+FAR_COLUMNS = 768
+#: Terms so many bytes apart, each on another page, come too late: a block is copied. Otherwise its
+#: rows are read where they lie.
 FAR_APART = 8192
 #: Threads for which such a product is cut into equal shares.
 FAR_UNITS = 4
@@ -29,8 +29,8 @@ UNITS = 16
 PACKING_ROWS = 256
 #: Register tiles that a measurement tries.
 TRIED = 4
-#: Bytes of a panel that stays in the first-level cache, bytes that the second one
-#: gives in a cycle, and the last one; cycles of a line that was lost from the first, and of a row that is stored apart.
+#: Bytes of a panel that stays in the first-level cache, and what the second one, and the last one,
+#: give in a cycle; cycles of a line lost from the first, and of a row that is stored apart.
 FIRST_BYTES, SECOND, LAST, FETCH, ROW = 32768, 38.0, 19.0, 2.0, 10.0
 #: Rows of a unit at least: below, packing the right operand again would show.
 UNIT_ROWS = 64
@@ -44,6 +44,8 @@ STRIP = 16
 FIRST_WAY, SECOND_WAY = 4096, 65536
 FIRST_LINES, SECOND_LINES = 8, 8
 LINE = 64
+#: More rows than a tile has.
+MANY = 64
 
 #: Vector bytes and number of vector registers by instruction set; others as "generic".
 _VECTORS = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32), "generic": (16, 16)}
@@ -82,10 +84,10 @@ def choose_tiling(
     """
     _, m, n, k = shape
     left, right, prepared = operands
-    lines = held(left[0] * dtype.itemsize, FIRST_WAY, FIRST_LINES)
+    lines = left_rows(dtype, left)
     rows, columns = register_tile(isa, dtype, m, n, k, lines=lines)
     if _is_far(shape, left, (rows, columns)):
-        beside = left[0] == 1 and left[1] * dtype.itemsize % FAR_APART != 0
+        beside = left[0] == 1 and left[1] * dtype.itemsize < FAR_APART
         return _far_tiling(isa, dtype, shape, not beside)
     packs = right[1] != 1 or prepared or n < columns or m >= PACKING_ROWS
     if not packs:
@@ -131,21 +133,27 @@ def _in_place(
 
     tiles = register_tiles(isa, dtype, m, n, k, 1, lines)
     rows, columns = min((t for t in tiles if t[1] <= n), key=cost)
-    most = held(apart * dtype.itemsize, SECOND_WAY, SECOND_LINES)
+    most = _held(apart * dtype.itemsize, SECOND_WAY, SECOND_LINES)
     if k <= most:
         return _near_tiling(isa, dtype, shape, (rows, columns), False)
     depth = 1 << min(most, STRIP * rows).bit_length() - 1
-    vectors = rows * -(-columns * dtype.itemsize // vector_bytes(isa))
-    panels, again = -(-n // columns), -(-k // depth) - 1
-    kept = -(-m // rows) * panels * again * (tile_end(vectors) + vectors)
+    whole, kept = (
+        tile_cycles(isa, dtype, (m, n, k), (rows, columns), lines, parts)
+        for parts in (1, -(-k // depth))
+    )
     adds = k > CHAIN and not dtype.is_float
-    if adds or kept > far * PACKED:
+    if adds or kept - whole > far * PACKED:
         return None
-    group = -(-panels // (1 if batch >= FAR_UNITS else FAR_UNITS))
+    group = -(-n // (columns * (1 if batch >= FAR_UNITS else FAR_UNITS)))
     return Tiling(rows, columns, False, depth, round_up(m, rows), group)
 
 
-def held(apart: int, way: int, lines: int) -> int:
+def left_rows(dtype: DType, left: tuple[int, int]) -> int:
+    """How many rows of a left operand the first-level cache holds at once."""
+    return _held(left[0] * dtype.itemsize, FIRST_WAY, FIRST_LINES)
+
+
+def _held(apart: int, way: int, lines: int) -> int:
     """How many rows so many bytes apart a cache holds at once: at every place so many lines."""
     return lines * (way // max(LINE, math.gcd(apart, way)))
 
@@ -238,7 +246,7 @@ def high_tile(isa: str) -> int:
 
 def register_tile(
     isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, whole: bool = False,
-    lines: int = 64,
+    lines: int = MANY,
 ) -> tuple[int, int]:  # fmt: skip
     """Rows (a multiple of `step`; with `whole` m is one of them) and columns of the register tile
     for products of k terms. It is no wider than the product, but has at least one vector. `lines`:
@@ -250,7 +258,7 @@ def register_tile(
 
 @lru_cache(maxsize=4096)
 def register_tiles(
-    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, lines: int = 64
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, lines: int = MANY
 ) -> tuple[tuple[int, int], ...]:
     """All register tiles for such products, those of the fewest cycles first."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
@@ -268,12 +276,14 @@ def register_tiles(
 
 
 def tile_cycles(
-    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int], lines: int = 64
-) -> float:
+    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int], lines: int = MANY,
+    parts: int = 1,
+) -> float:  # fmt: skip
     """Cycles of a core for a product (m, n, k) in tiles. A term of a tile takes its multiply-adds,
     two vectors a cycle, at least as long as one of them waits for the one before, the loads, and
     what it reads of a large panel from the second-level cache. Rows beyond those of which `lines`
-    are held by the first-level cache are fetched for every term.
+    are held by the first-level cache are fetched for every term. Terms are taken in so many
+    `parts`, between which a tile waits in memory.
     """
     (m, n, k), (rows, columns) = shape, tile
     vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
@@ -282,15 +292,11 @@ def tile_cycles(
         term = max(term, columns * dtype.itemsize / SECOND)
     term += FETCH * max(0, rows - lines)
     tiles = -(-m // rows) * -(-n // columns)
+    # The more accumulators wait to be stored, the less of the next tile is begun meanwhile.
+    sums = rows * vectors
+    end = 6 + sums * sums / 9
     apart = ROW * rows if n > columns else 0.0
-    return tiles * (k * term + tile_end(rows * vectors) + apart)
-
-
-def tile_end(vectors: int) -> float:
-    """Cycles of a tile's beginning and end. The more accumulators wait to be stored, the less of
-    the next tile is begun meanwhile.
-    """
-    return 6 + vectors * vectors / 9
+    return tiles * (k * term + parts * end + (parts - 1) * sums + apart)
 
 
 def lane_tiles(isa: str, dtype: DType, m: int, n: int, k: int) -> list[tuple[int, int]]:
