@@ -103,35 +103,24 @@ GX_INLINE double gx_exp_normal_f64(double x) {
   return p * gx_power_f64(t);
 }
 
-/* e^x for x below 87, where numbers below 2^-125 are 0. NaN gives NaN. */
-GX_INLINE float gx_exp_falling_f32(float x) {
-  return gx_select_f32(x < -87.0f, 0.0f, gx_exp_normal_f32(x));
-}
-
-/* As gx_exp_falling_f32, for x below 708; numbers below 2^-1021 are 0. */
-GX_INLINE double gx_exp_falling_f64(double x) {
-  return gx_select_f64(x < -708.0, 0.0, gx_exp_normal_f64(x));
-}
-
-/* 2^x = 2^n (1 + r P(r)), n = x rounded; P has degree 5, error 2^-27. */
-GX_INLINE float gx_exp2_f32(float x) {
-  float t = x + GX_MAGIC_F32;
-  float r = x - (t - GX_MAGIC_F32);
+/* 2^x / 2^n = 1 + r P(r), n = x rounded, for |x| below 2^22; P has degree 5, error 2^-27. *t becomes
+ * n + GX_MAGIC_F32. A larger x gives any number, NaN gives NaN. */
+GX_INLINE float gx_exp2_reduced_f32(float x, float *t) {
+  *t = x + GX_MAGIC_F32;
+  float r = x - (*t - GX_MAGIC_F32);
   float p = 0x1.4bdd72p-13f;
   p = GX_FMA_F32(p, r, 0x1.5fbd06p-10f);
   p = GX_FMA_F32(p, r, 0x1.3b21cap-7f);
   p = GX_FMA_F32(p, r, 0x1.c6ada8p-5f);
   p = GX_FMA_F32(p, r, 0x1.ebfbe6p-3f);
   p = GX_FMA_F32(p, r, 0x1.62e432p-1f);
-  float y = gx_scale_f32(GX_FMA_F32(p, r, 1.0f), t, x < 0.0f);
-  y = gx_select_f32(x > 129.0f, INFINITY, y);
-  return gx_select_f32(x < -151.0f, 0.0f, y);
+  return GX_FMA_F32(p, r, 1.0f);
 }
 
-/* As gx_exp2_f32; P has degree 11, error 2^-60. */
-GX_INLINE double gx_exp2_f64(double x) {
-  double t = x + GX_MAGIC_F64;
-  double r = x - (t - GX_MAGIC_F64);
+/* As gx_exp2_reduced_f32, for |x| below 2^51; P has degree 11, error 2^-60. */
+GX_INLINE double gx_exp2_reduced_f64(double x, double *t) {
+  *t = x + GX_MAGIC_F64;
+  double r = x - (*t - GX_MAGIC_F64);
   double p = 0x1.f837eee32998ep-36;
   p = GX_FMA_F64(p, r, 0x1.ebd0f16eba647p-32);
   p = GX_FMA_F64(p, r, 0x1.e4ad71214fea7p-28);
@@ -144,9 +133,39 @@ GX_INLINE double gx_exp2_f64(double x) {
   p = GX_FMA_F64(p, r, 0x1.c6b08d704a1c2p-5);
   p = GX_FMA_F64(p, r, 0x1.ebfbdff82c58ep-3);
   p = GX_FMA_F64(p, r, 0x1.62e42fefa39efp-1);
-  double y = gx_scale_f64(GX_FMA_F64(p, r, 1.0), t, x < 0.0);
+  return GX_FMA_F64(p, r, 1.0);
+}
+
+GX_INLINE float gx_exp2_f32(float x) {
+  float t;
+  float p = gx_exp2_reduced_f32(x, &t);
+  float y = gx_scale_f32(p, t, x < 0.0f);
+  y = gx_select_f32(x > 129.0f, INFINITY, y);
+  return gx_select_f32(x < -151.0f, 0.0f, y);
+}
+
+GX_INLINE double gx_exp2_f64(double x) {
+  double t;
+  double p = gx_exp2_reduced_f64(x, &t);
+  double y = gx_scale_f64(p, t, x < 0.0);
   y = gx_select_f64(x > 1025.0, INFINITY, y);
   return gx_select_f64(x < -1076.0, 0.0, y);
+}
+
+/* e^x for x below 87, as 2^(x / ln 2) with the quotient rounded: the relative error is 2^-23 and
+ * 2^-24 |x|, that of rounding x. So it is for weights of sums. Numbers below 2^-125 are 0, NaN gives
+ * NaN. */
+GX_INLINE float gx_exp_falling_f32(float x) {
+  float t;
+  float p = gx_exp2_reduced_f32(x * 0x1.715476p+0f, &t);
+  return gx_select_f32(x < -86.0f, 0.0f, p * gx_power_f32(t));
+}
+
+/* As gx_exp_falling_f32, for x below 708: 2^-52 and 2^-53 |x|; numbers below 2^-1021 are 0. */
+GX_INLINE double gx_exp_falling_f64(double x) {
+  double t;
+  double p = gx_exp2_reduced_f64(x * 0x1.71547652b82fep+0, &t);
+  return gx_select_f64(x < -707.0, 0.0, p * gx_power_f64(t));
 }
 
 /* e^x - 1 = 2^n E + (2^n - 1), E = e^r - 1 = r + r^2 Q(r), Q of degree 5, error 2^-28. Worked with

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
-from graphc.codegen import attention, correlation, emit_c
+from graphc.codegen import correlation, emit_c
 from graphc.codegen.alike import likeness
 from graphc.codegen.attention import attention_body
 from graphc.codegen.callee import Callee
@@ -21,6 +21,7 @@ from graphc.codegen.preamble import preamble
 from graphc.codegen.product import panels_body, product_body
 from graphc.codegen.repeat import FIRST_LAP, repeat_body
 from graphc.codegen.routines import routines_of
+from graphc.codegen.score_tiles import tile_functions
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
 from graphc.codegen.tables import tables
@@ -56,12 +57,12 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
 }
 
 
-#: The tile function of a kernel: its name and the line that defines it.
-_TILES: dict[type[Kernel], Callable[..., tuple[str, str]]] = {
-    Product: tile_function,
-    Attention: attention.tile_function,
-    Correlation: correlation.tile_function,
-    WeightGradient: correlation.tile_function,
+#: The tile functions of a kernel: names and the lines that define them.
+_TILES: dict[type[Kernel], Callable[..., Sequence[tuple[str, str]]]] = {
+    Product: lambda kernel: [tile_function(kernel)],
+    Attention: tile_functions,
+    Correlation: lambda kernel: [correlation.tile_function(kernel)],
+    WeightGradient: lambda kernel: [correlation.tile_function(kernel)],
 }
 
 
@@ -273,8 +274,9 @@ def _written(
     if clocked and isinstance(kernel, Repeat):
         params.append(Param("laps", int64, readonly=False))
     function = Function("?", params, body)
-    tiles = [] if find is None else [find(kernel)]
-    return Written(function, emit_c.function(function), local_bytes(body), tiles)
+    text = emit_c.function(function)
+    tiles = [] if find is None else [tile for tile in find(kernel) if tile[0] in text]
+    return Written(function, text, local_bytes(body), tiles)
 
 
 def _documented(routine: Routine) -> str:

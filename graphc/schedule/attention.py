@@ -9,14 +9,16 @@ from graphc.ir.spec import Attend
 from graphc.schedule.cost import OPERATIONS, PACK, Work, vectors
 from graphc.schedule.kernel import Kernel, Workspace
 from graphc.schedule.product import PRODUCT_GRAIN
-from graphc.schedule.tiles import attention_tile, round_up, tile_cycles
+from graphc.schedule.tiles import attention_tile, round_up, tile_cycles, width_tile
 
-#: Queries, and keys, of a tile of scores (GX_ATTEND_KEYS in runtime/attention.h).
+#: Queries, and keys, of a tile of scores (GX_ATTEND_TILE in runtime/attention.h).
 TILE = 64
+#: Bytes of the queries that see the same keys, as far as scores are computed.
+GROUP_BYTES = 64
 
 #: Simple operations of a score, exponential included, forward and backward.
-SCORE_COST = 28
-SLOPE_COST = 30
+SCORE_COST = 20
+SLOPE_COST = 24
 
 
 class Attention(Kernel):
@@ -51,14 +53,33 @@ class Attention(Kernel):
     def dtype(self):
         return self.node.inputs[0].dtype
 
+    @property
+    def together(self) -> int:
+        """Queries that see the same keys, as far as scores are computed."""
+        return GROUP_BYTES // self.dtype.itemsize
+
     @cached_property
     def tile(self) -> tuple[int, int]:
-        """Rows and columns of the register tile."""
+        """Rows (keys) and columns (queries) of the register tile of scores."""
         return attention_tile(self.isa, self.dtype)
+
+    @cached_property
+    def narrow(self) -> tuple[int, int] | None:
+        """The register tile of a single group, where the other one is wider than that."""
+        return None if self.tile[1] <= self.together else (self.together, self.together)
+
+    def across(self, width: int) -> tuple[int, int]:
+        """Rows and columns of the register tile of products that are `width` wide."""
+        return width_tile(self.isa, self.dtype, width)
 
     def padded(self, width: int) -> int:
         """The length of a packed row."""
-        return round_up(width, self.tile[1])
+        return round_up(width, self.across(width)[1])
+
+    @property
+    def panel(self) -> int:
+        """Queries of a block of turned rows."""
+        return min(TILE, round_up(self.sizes[3], self.together))
 
     @property
     def blocks(self) -> int:
@@ -80,13 +101,18 @@ class Attention(Kernel):
 
     @property
     def work(self) -> Work:
-        """Products and exponentials of the pairs of tiles that see one another."""
+        """Products and exponentials of the pairs of tiles that see one another; of a pair on the
+        diagonal those of groups.
+        """
         batch, heads, _, time, keys, width, value_width = self.sizes
         across = -(-keys // TILE)
-        seen = [min(across, i + 1) if self.attend.causal else across for i in range(self.blocks)]
+        half = (1 + self.together / TILE) / 2
+        seen = [min(across, i + half) if self.attend.causal else across for i in range(self.blocks)]
+        rows = min(TILE, time)
 
         def product(n: int, k: int) -> float:
-            return tile_cycles(self.isa, self.dtype, (min(TILE, time), n, k), self.tile)
+            tile = self.tile if n == TILE else self.across(n)
+            return tile_cycles(self.isa, self.dtype, (rows, n, k), tile)
 
         if self.attend.gradient:
             products = product(TILE, width) + product(TILE, value_width)
@@ -94,8 +120,8 @@ class Attention(Kernel):
         else:
             products = product(TILE, width) + product(value_width, TILE)
         each = SLOPE_COST if self.attend.gradient else SCORE_COST
-        rows = min(TILE, time) * vectors(TILE, self.isa, self.dtype)
-        cycles = sum(seen) * (products + rows * each / OPERATIONS)
+        exponentials = rows * vectors(TILE, self.isa, self.dtype) * each / OPERATIONS
+        cycles = sum(seen) * (products + exponentials)
         cycles += self.workspace.per_thread * PACK
         return Work(batch * heads * cycles, self.units)
 
@@ -112,49 +138,69 @@ class Attention(Kernel):
 
     def sums_in_place(self, value: Value) -> bool:
         """Whether a cotangent is summed up where it lies: register tiles fill its rows."""
-        rows, columns = self.tile
         *_, count, width = value.shape
-        unit_stride = self.storage.places[value].strided.strides[-1] == 1
-        fits = unit_stride and count % rows == 0 and width % columns == 0
-        return fits and self.reaches_all(value)
+        rows, columns = self.across(width)
+        return (
+            self._beside(value)
+            and count % rows == 0
+            and width % columns == 0
+            and self.reaches_all(value)
+        )
+
+    def _beside(self, value: Value) -> bool:
+        """Whether the numbers of a row lie side by side."""
+        return self.storage.places[value].strided.strides[-1] == 1
+
+    @cached_property
+    def packed(self) -> dict[str, Value]:
+        """The operands of which rows are copied, by the name of the working array. Others are read
+        where they lie: rows that are multiplied with, a vector at a time, are whole register tiles;
+        those whose numbers multiply come in whole groups.
+        """
+        q, k, v = self.node.inputs[:3]
+        gradient = self.attend.gradient
+        operands = [("keys", k, True, gradient), ("values", v, gradient, not gradient)]
+        if gradient:
+            operands += [("queries", q, False, True), ("pulls", self.node.inputs[5], False, True)]
+
+        def is_copied(value: Value, multiplies: bool, is_multiplied: bool) -> bool:
+            *_, count, width = value.shape
+            whole = not multiplies or count % self.together == 0
+            whole = whole and (not is_multiplied or width % self.across(width)[1] == 0)
+            return not (whole and self._beside(value))
+
+        return {name: value for name, value, *use in operands if is_copied(value, *use)}
 
     @cached_property
     def parts(self) -> dict[str, tuple[int, int]]:
         """The working arrays: where each begins, in bytes, and its elements. "turned" arrays are
-        blocks of 64 columns of the transpose, the others rows, padded to whole register tiles; what
-        a unit sums up comes last.
+        blocks of 64 columns of the transpose, "scores", "slopes" and "masks" rows of 64 queries,
+        one for each key, others rows, padded to whole register tiles; what a unit sums up is last.
         """
         *_, time, keys, width, value_width = self.sizes
-        wide, value_wide = self.padded(width), self.padded(value_width)
-        rows, key_rows = round_up(time, TILE), round_up(keys, TILE)
+        blocks = self.blocks if self.attend.gradient else 1
+        sizes = {"queries_turned": blocks * self.panel * width}
         if self.attend.gradient:
-            sizes = {
-                "keys": key_rows * wide,
-                "keys_turned": key_rows * width,
-                "values_turned": key_rows * value_width,
-                "queries": rows * wide,
-                "pulls": rows * value_wide,
-                "scores": TILE * TILE,
-                "slopes": TILE * TILE,
-                "lse": rows,
-                "delta": rows,
-            }
-            # Register tiles divide tiles: what they sum ends with the last of them.
-            sums, key_sums = (round_up(n, self.tile[0]) for n in (time, keys))
-            results = {"dq": sums * wide, "dk": key_sums * wide, "dv": key_sums * value_wide}
-            for (name, count), value in zip(results.items(), self.node.outputs, strict=True):
+            sizes["pulls_turned"] = blocks * self.panel * value_width
+        for name, value in self.packed.items():
+            *_, count, wide = value.shape
+            sizes[name] = round_up(count, self.together) * self.padded(wide)
+        tile = min(TILE, round_up(keys, self.together)) * TILE
+        sizes["scores"] = tile
+        if self.mask is not None:
+            sizes["masks"] = tile
+            if self.mask.dtype is not self.dtype:
+                sizes["marks"] = min(TILE, time) * TILE
+        if self.attend.gradient:
+            sizes |= {"slopes": tile, "lse": self.blocks * TILE, "delta": self.blocks * TILE}
+            for name, value in zip(("dq", "dk", "dv"), self.node.outputs, strict=True):
+                *_, count, wide = value.shape
                 if not self.sums_in_place(value):
-                    sizes[name] = count
+                    sizes[name] = round_up(count, self.across(wide)[0]) * self.padded(wide)
         else:
-            sizes = {
-                "keys_turned": key_rows * width,
-                "values": key_rows * value_wide,
-                "queries": TILE * wide,
-                "scores": TILE * TILE,
-                "largest": TILE,
-                "total": TILE,
-                "mixed": round_up(min(time, TILE), self.tile[0]) * value_wide,
-            }
+            rows = self.across(value_width)[0]
+            sizes |= {"largest": TILE, "total": TILE}
+            sizes["mixed"] = round_up(min(time, TILE), rows) * self.padded(value_width)
         parts, offset = {}, 0
         for name, count in sizes.items():
             parts[name] = (offset, count)

@@ -327,10 +327,24 @@ def lane_cycles(
 
 
 def attention_tile(isa: str, dtype: DType) -> tuple[int, int]:
-    """Rows and columns of the register tile of attention: both divide a tile of scores."""
+    """Rows and columns of the register tile of scores, both of which divide a tile of them."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
     lanes = max(1, vector_bytes(isa) // dtype.itemsize)
     return (8 if registers >= 32 else 4), 2 * lanes
+
+
+@lru_cache(maxsize=256)
+def width_tile(isa: str, dtype: DType, width: int) -> tuple[int, int]:
+    """Rows and columns of the register tile of products that are a head wide: columns that divide
+    the width, where as many do as a vector has or more.
+    """
+    rows, columns = attention_tile(isa, dtype)
+    lanes = columns // 2
+    whole = [c for c in range(lanes, 3 * lanes + 1) if width % c == 0]
+    if not whole:
+        return rows, columns
+    shape = 8 * rows, width, 8 * rows
+    return rows, min(whole, key=lambda c: tile_cycles(isa, dtype, shape, (rows, c)))
 
 
 def vector_bytes(isa: str) -> int:
