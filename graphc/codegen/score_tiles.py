@@ -236,7 +236,7 @@ class ScoreTiles:
         first = self.let(inner, "first", self.unseeing(r, edge))
         if kernel.narrow is not None:
             over = (columns - first) % wide
-            alone = [tile(kernel.narrow, r, first)]
+            alone: list[Stmt] = [tile(kernel.narrow, r, first)]
             if isinstance(over, Const):
                 inner += alone if over.value else []
             else:
