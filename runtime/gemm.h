@@ -149,6 +149,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
         run += done == k; \
         done = done == k ? 0 : done; \
       } \
+      GX_HIDE(tile); \
       GX_TILE_END(T, V, ADD, MR) \
     } while (run < runs); \
   }

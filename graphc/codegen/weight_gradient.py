@@ -10,7 +10,7 @@ from graphc.codegen.correlation import tile_function
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, index
+from graphc.ir.expr import INDEX, Expr, Load, Var, call, index, smaller
 from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
 from graphc.ir.spec import unravel
 from graphc.schedule.kernel import grain
@@ -25,8 +25,8 @@ def weight_gradient_body(kernel: WeightGradient, arguments: Arguments) -> list[S
 
 
 class _Generator:
-    """Loops: units (part of the images, group, panel of columns, ranges of rows), images, blocks of
-    rows of y, ranges, tiles; then, over the rows of w, the sum of the parts.
+    """Loops: units (part of the images, group, panels of columns, ranges of rows), images, blocks of
+    rows of y, panels, ranges, tiles; then, over the rows of w, the sum of the parts.
     """
 
     def __init__(self, kernel: WeightGradient, arguments: Arguments):
@@ -71,13 +71,17 @@ class _Generator:
         unit, _ = points.share(kernel.units, kernel.grain, "unit")
         every = self.ranges if kernel.divided else 1
         only = unit % every
-        panels = kernel.panels // kernel.together
-        panel = points.let("panel", unit // every % panels)
-        group = points.let("group", unit // (every * panels) % kernel.groups)
-        part = points.let("part", unit // (every * panels * kernel.groups))
-        size = kernel.together * self.ranges // every * kernel.sums
-        base = points.let("base", unit * size)
+        share = unit // every % kernel.shares
+        group = points.let("group", unit // (every * kernel.shares) % kernel.groups)
+        part = points.let("part", unit // (every * kernel.shares * kernel.groups))
+        panels = self._panels(share)
+        above = (part * kernel.groups + group) * kernel.panels
+        size = (1 if kernel.divided else self.ranges) * kernel.sums
+        panel = points.loop("panel", *panels) if kernel.together > 1 else panels[0]
+        base = points.let("base", ((above + panel) * every + only) * size)
         clear(points, "sums", self.x, base, base + size)
+        if kernel.together > 1:
+            points.leave()
         images = self.x.shape[0]
         end = call("gx_smaller", INDEX, (part + 1) * kernel.part, index(images))
         image = points.loop("image", part * kernel.part, end)
@@ -87,14 +91,14 @@ class _Generator:
         low, *lows = (axis.low for axis in kernel.axes)
         starts = [points.let("start", first * kernel.axes[0].advance + low), *map(index, lows)]
         channel = points.let("channel", group * kernel.channels)
-        Copy(points, "rows", kernel.copied, self.x, image, channel, starts).write(kernel.slack)
         count: Expr = index(kernel.block)
         if kernel.axes[0].count % kernel.block:
             rest = index(kernel.axes[0].count) - first
             count = points.let("count", call("gx_smaller", INDEX, rest, index(kernel.block)))
+        Copy(points, "rows", kernel.copied, self.x, image, channel, starts).write(kernel.slack)
         if kernel.together > 1:
-            panel = points.loop("panel", index(0), index(kernel.together))
-            base = points.let("base", base + panel * (self.ranges * kernel.sums))
+            panel = points.loop("panel", *panels)
+            base = points.let("base", ((above + panel) * every + only) * size)
         right, step = self._right(image, group, panel, first, count)
         self._tiles(panel, base, only, count, right, step)
         points.leave()
@@ -103,6 +107,14 @@ class _Generator:
         if kernel.blocks > 1:
             points.leave()
         points.leave()
+
+    def _panels(self, share: Expr) -> tuple[Expr, Expr]:
+        """The first panel of a share, and the end of its panels."""
+        kernel = self.kernel
+        if kernel.shares == 1:
+            return index(0), index(kernel.panels)
+        begin = self.points.let("begin", share * kernel.together)
+        return begin, smaller(begin + kernel.together, index(kernel.panels))
 
     def _right(
         self, image: Expr, group: Expr, panel: Expr, first: Expr, count: Expr
@@ -125,7 +137,8 @@ class _Generator:
         element = points.read(self.y, (image, *position, column + v))
         points.add(Store("right", o * self.columns + v, element))
         points.leave()
-        clear(points, "right", self.y, o * self.columns + used, (o + 1) * self.columns)
+        if kernel.outputs % self.columns:
+            clear(points, "right", self.y, o * self.columns + used, (o + 1) * self.columns)
         points.leave()
         return "right", index(self.columns)
 

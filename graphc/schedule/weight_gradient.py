@@ -11,7 +11,7 @@ from graphc.schedule.convolution import Convolution
 from graphc.schedule.correlation import Axis, forward_axes
 from graphc.schedule.cost import PACK, Work
 from graphc.schedule.kernel import Workspace
-from graphc.schedule.tiles import UNITS, round_up
+from graphc.schedule.tiles import high_tile, round_up
 
 #: Terms of a weight gradient that are summed in one chain: a law of shape alone.
 CHAIN_TERMS = 256
@@ -19,13 +19,15 @@ CHAIN_TERMS = 256
 #: sums: laws of shape alone.
 IMAGE_PARTS = 16
 PART_BYTES = 1 << 21
+#: Units from which on panels and ranges stay together: units of their own copy x again.
+ENOUGH_UNITS = 8
 
 
 class WeightGradient(Convolution):
     """w of x and y: rows of taps and input channels, columns of output channels, terms of pixels. A
-    unit is a part of the images, a group, a panel of columns (all of them where every channel is a
-    group) and, where those are few, one tap of all axes but the last. Its sums wait until all units
-    are done, and are added in order.
+    unit is a part of the images, a group, some panels of columns (all of them where every channel
+    is a group) and, where those are few, one tap of all axes but the last. Its sums wait until all
+    units are done, and are added in order.
     """
 
     @cached_property
@@ -62,7 +64,8 @@ class WeightGradient(Convolution):
 
     @property
     def candidates(self) -> Sequence[tuple[int, int]]:
-        return self.tiles_for(self.range, CHAIN_TERMS)
+        """Tiles are high: what both operands give comes from the second-level cache."""
+        return self.tiles_for(self.range, CHAIN_TERMS, min(self.range, high_tile(self.isa)))
 
     @cached_property
     def block(self) -> int:
@@ -76,8 +79,14 @@ class WeightGradient(Convolution):
 
     @property
     def together(self) -> int:
-        """Panels of which a unit computes all: those that read the same copied part."""
-        return self.panels if self.apart else 1
+        """Panels of a unit, which read the same copied part."""
+        shares = -(-ENOUGH_UNITS // (self.parts * self.groups))
+        return self.panels if self.apart else -(-self.panels // min(shares, self.panels))
+
+    @property
+    def shares(self) -> int:
+        """Units that the panels are divided among."""
+        return -(-self.panels // self.together)
 
     @cached_property
     def parts(self) -> int:
@@ -95,12 +104,12 @@ class WeightGradient(Convolution):
     @property
     def divided(self) -> bool:
         """Whether the ranges are units of their own."""
-        return not self.apart and self.parts * self.groups * self.panels < UNITS
+        return not self.apart and self.parts * self.groups * self.shares < ENOUGH_UNITS
 
     @property
     def units(self) -> int:
         ranges = math.prod(self.ranges) if self.divided else 1
-        return self.parts * self.groups * self.panels // self.together * ranges
+        return self.parts * self.groups * self.shares * ranges
 
     @property
     def tiles(self) -> int:
@@ -120,9 +129,11 @@ class WeightGradient(Convolution):
 
     @property
     def reads_in_place(self) -> bool:
-        """Whether y has whole panels, unbroken, and all its pixels at one distance."""
+        """Whether y is one whole panel, unbroken, with all its pixels at one distance. Of several
+        panels each is packed: far apart, its pixels would share few places in the first cache.
+        """
         place = self.storage.places.get(self.operand("y"))
-        if place is None or self.outputs % self.tile[1]:
+        if place is None or self.outputs != self.tile[1]:
             return False
         _, *spatial, channel = place.strided.strides
         shape = place.strided.shape[1:-1]
@@ -154,14 +165,17 @@ class WeightGradient(Convolution):
     def work(self) -> Work:
         """A product for every range of rows and block of pixels; copied x and y; sums of parts."""
         ranges = math.prod(self.ranges)
-        images = self.types["x"].shape[0] * self.groups
-        copies = images * self.blocks * self.panels // self.together
-        copies *= ranges if self.divided else 1
-        once = self.cycles(self.range, self.pixels)
-        cycles = images * self.blocks * ranges * once + copies * self.copying
-        cycles += images * self.blocks * self.panels * self.panel_bytes * PACK
+        times = self.types["x"].shape[0] * self.groups * self.blocks
+        cycles = times * ranges * self.cycles(self.range, self.pixels)
+        again = ranges if self.divided else 1
+        cycles += times * again * (self.shares * self.copying + self.panels * self.packing)
         cycles += self.sums_bytes * 2 * PACK
         return Work(cycles, self.units, 1)
+
+    @property
+    def packing(self) -> float:
+        """Cycles in which a panel of y is packed."""
+        return self.panel_bytes * PACK
 
     @property
     def workspace(self) -> Workspace:
