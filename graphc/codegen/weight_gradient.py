@@ -25,8 +25,8 @@ def weight_gradient_body(kernel: WeightGradient, arguments: Arguments) -> list[S
 
 
 class _Generator:
-    """Loops: units (part of the images, group, panels of columns, ranges of rows), images, blocks of
-    rows of y, panels, ranges, tiles; then, over the rows of w, the sum of the parts.
+    """Loops: units (part of the images, group, panels of columns, ranges of rows), images, blocks
+    of rows of y, panels, ranges, tiles; then, over the rows of w, the sum of the parts.
     """
 
     def __init__(self, kernel: WeightGradient, arguments: Arguments):
@@ -83,8 +83,11 @@ class _Generator:
         if kernel.together > 1:
             points.leave()
         images = self.x.shape[0]
-        end = call("gx_smaller", INDEX, (part + 1) * kernel.part, index(images))
-        image = points.loop("image", part * kernel.part, end)
+        whole, broken = divmod(images, kernel.parts)
+        begin, end = [
+            at * images // kernel.parts if broken else at * whole for at in (part, part + 1)
+        ]
+        image = points.loop("image", begin, end)
         first: Expr = index(0)
         if kernel.blocks > 1:
             first = points.loop("first", first, index(kernel.axes[0].count), kernel.block)
@@ -100,7 +103,14 @@ class _Generator:
             panel = points.loop("panel", *panels)
             base = points.let("base", ((above + panel) * every + only) * size)
         right, step = self._right(image, group, panel, first, count)
-        self._tiles(panel, base, only, count, right, step)
+        self._tiles(
+            panel - panels[0] if kernel.together > 1 else index(0),
+            base,
+            only,
+            count,
+            (right, step),
+            (image, first),
+        )
         points.leave()
         if kernel.together > 1:
             points.leave()
@@ -151,9 +161,12 @@ class _Generator:
         return call("gx_smaller", INDEX, rest, index(self.columns))
 
     def _tiles(
-        self, panel: Expr, base: Expr, only: Expr, count: Expr, right: str, step: Expr
-    ) -> None:
-        """The tiles of the unit's ranges, to which a block of pixels is added."""
+        self, panel: Expr, base: Expr, only: Expr, count: Expr, right: tuple[str, Expr],
+        place: tuple[Expr, Expr],
+    ) -> None:  # fmt: skip
+        """The tiles of the unit's ranges, to which a block of pixels is added: `panel` counts from
+        the unit's first, `place` is the image, and the first of the block's rows.
+        """
         kernel, points = self.kernel, self.points
         inner = [axis.count for axis in kernel.axes[1:]]
         lines = count * math.prod(inner[:-1]) if inner else index(1)
@@ -163,18 +176,34 @@ class _Generator:
             number = points.loop("range", index(0), index(self.ranges))
             at = base + number * kernel.sums
         tile = points.loop("m", index(0), index(kernel.range), self.rows)
+        ranges = 1 if kernel.divided else self.ranges
+        before = panel * ranges + (number if ranges > 1 else 0)
+        self._ask(before * kernel.tiles + tile // self.rows, ranges * kernel.tiles, *place)
         left = Load(INDEX, "taps", number) + tile * kernel.apart_by
         if kernel.apart:
             left = left + panel * self.columns
         pixel = kernel.axes[-1].advance * kernel.copied.strides[-2]
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
             lines, "runs", terms, address("rows", left), index(kernel.apart_by), index(pixel),
-            right, step,
+            *right,
             address("sums", at + tile * self.columns), Var(INDEX, "GX_ACCUMULATE"),
         )))  # fmt: skip
         points.leave()
         if not kernel.divided and self.ranges > 1:
             points.leave()
+
+    def _ask(self, tile: Expr, tiles: int, image: Expr, first: Expr) -> None:
+        """Asks for a share of what the next block reads, before one of `tiles` tiles of a panel."""
+        kernel, points = self.kernel, self.points
+        for value, rows, ahead in kernel.streams:
+            place = kernel.storage.places[value]
+            row = math.prod(value.shape[2:])
+            advance = kernel.axes[0].advance if value is self.x else 1
+            begin = image * (value.shape[1] * row) + first * (advance * row) + ahead * row
+            share = -(-rows * row // (kernel.together * tiles))
+            at = points.let("next", begin + tile * share + place.strided.offset)
+            asked = address(points.arrays[place.root], at)
+            points.add(Do("gx_ask", (asked, index(share * kernel.itemsize))))
 
     def _merge(self) -> None:
         """The parts' sums of each element of w in order, and the fused members."""

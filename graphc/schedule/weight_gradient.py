@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 
+from graphc.ir.graph import Value
 from graphc.ir.spec import row_major
 from graphc.schedule.convolution import Convolution
 from graphc.schedule.correlation import Axis, forward_axes
@@ -90,16 +91,11 @@ class WeightGradient(Convolution):
 
     @cached_property
     def parts(self) -> int:
-        """Parts of the images whose sums are added in order."""
+        """Parts of the images, as equal as they can be, whose sums are added in order."""
         parts = IMAGE_PARTS
         while parts > 1 and parts * self.types["w"].nbytes > PART_BYTES:
             parts //= 2
         return max(1, min(self.types["x"].shape[0], parts))
-
-    @property
-    def part(self) -> int:
-        """Images of a part."""
-        return -(-self.types["x"].shape[0] // self.parts)
 
     @property
     def divided(self) -> bool:
@@ -142,6 +138,27 @@ class WeightGradient(Convolution):
         return channel == 1 and all(
             n == 1 or s == e for n, s, e in zip(shape, spatial, even, strict=True)
         )
+
+    @property
+    def streams(self) -> list[tuple[Value, int, int]]:
+        """The operands of which a unit reads all, and which lie in memory in order. Tiles ask for
+        what the next block reads: so many positions of the first axis, from so many behind where a
+        block begins.
+        """
+        first = self.axes[0]
+        x = first.advance * self.block, first.low + first.span(self.block)
+        y = self.block, self.block
+        found = {"x": x, "y": y} if self.shares == 1 else {"x": x}
+        operands = {self.operand(name): reach for name, reach in found.items()}
+        return [
+            (value, *((value.shape[1], value.shape[1]) if self.blocks == 1 else reach))
+            for value, reach in operands.items()
+            if self.groups == 1 and self._is_in_order(value)
+        ]
+
+    def _is_in_order(self, value: Value) -> bool:
+        place = self.storage.places.get(value)
+        return place is not None and place.strided.at_start.is_contiguous
 
     @property
     def stores_columns_first(self) -> bool:
