@@ -13,6 +13,18 @@
 
 #include <string.h>
 
+/* Asks for the line at address p, which need not be anybody's. */
+#if defined(__GNUC__)
+#define GX_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define GX_PREFETCH(p) ((void)0)
+#endif
+
+/* Asks for the lines of so many bytes from p on, wherever in a line p lies; of none, for nothing. */
+static inline void gx_ask(const void *p, int64_t bytes) {
+  for (int64_t at = 0; bytes > 0 && at < bytes + 64; at += 64) GX_PREFETCH((const char *)p + at);
+}
+
 /* Terms of one chain. */
 #define GX_CHAIN 1536
 
@@ -88,7 +100,9 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
  *               const T *b, int64_t b_step, T *tile, int mode)
  *     void name##_runs(int64_t runs, const int64_t *at, int64_t k, const T *a, int64_t a_row,
- *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int mode)
+ *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int mode,
+ *                      const T *left_ahead, int64_t left_bytes, const T *right_ahead,
+ *                      int64_t right_bytes)
  *     void name##_into(int64_t k, …, const T *b, int64_t b_step, T *tile, int64_t tile_row, int mode)
  * The first puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
  * b[i*b_step + c]; `mode` is GX_SET, GX_ACCUMULATE or GX_RESUME. It reads exactly MR rows of a and
@@ -101,7 +115,9 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  * The second sums `runs` such sums, of k terms each: run j reads a from a + at[j], and b goes on
  * where run j - 1 ended. A chain is as many whole runs as have no more than GX_CHAIN terms; longer
  * runs are chains of their own, restarted every GX_CHAIN terms. Its loop over runs has one exit: with
- * two, gcc 12 stores the vectors of b to memory at every term.
+ * two, gcc 12 stores the vectors of b to memory at every term. Before each run it asks for a few
+ * lines that somebody reads later: `left_bytes` and `right_bytes`, from the two addresses on, run
+ * after run. Many lines at once would keep what the run reads waiting.
  *
  * The third is the first for a tile whose rows are tile_row elements apart instead of NR.
  *
@@ -132,7 +148,8 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
   } \
   static inline __attribute__((unused)) void name##_runs( \
       int64_t runs, const int64_t *restrict at, int64_t k, const T *restrict a, int64_t a_row, \
-      int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int mode) { \
+      int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int mode, \
+      const T *left_ahead, int64_t left_bytes, const T *right_ahead, int64_t right_bytes) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
     enum { last = (NR) - lanes, groups = ((MR) + 3) / 4, tile_row = (NR) }; \
     int64_t run = 0, done = 0; \
@@ -143,6 +160,8 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
         const int64_t end = k - done < room ? k : done + room; \
         const T *left = a + at[run] + done * a_step; \
         room -= end - done; \
+        gx_ask((const char *)left_ahead + run * left_bytes, left_bytes); \
+        gx_ask((const char *)right_ahead + run * right_bytes, right_bytes); \
         for (; done < end; done++, left += a_step, b += b_step) { \
           TERM(T, V, FMA, MR, left) \
         } \
@@ -225,18 +244,6 @@ static inline void gx_transpose_8(const void *in, int64_t in_stride, void *out,
   (void)in_stride;
   (void)out_stride;
   *(uint8_t *)out = *(const uint8_t *)in;
-}
-
-/* Asks for the line at address p, which need not be anybody's. */
-#if defined(__GNUC__)
-#define GX_PREFETCH(p) __builtin_prefetch(p)
-#else
-#define GX_PREFETCH(p) ((void)0)
-#endif
-
-/* Asks for the lines of so many bytes from p on, wherever in a line p lies. */
-static inline void gx_ask(const void *p, int64_t bytes) {
-  for (int64_t at = 0; at < bytes + 64; at += 64) GX_PREFETCH((const char *)p + at);
 }
 
 /* Defines the packing function

@@ -182,7 +182,7 @@ class _Generator:
             runs, address("runs", run), terms, address("rows", at), index(last),
             index(kernel.spacing),
             address("weights", number * (kernel.depth * self.columns)), index(self.columns),
-            "tile", Var(INDEX, "GX_SET"),
+            "tile", Var(INDEX, "GX_SET"), "NULL", index(0), "NULL", index(0),
         )))  # fmt: skip
         self._epilogue(panel, position, firsts, limits[-1])
 

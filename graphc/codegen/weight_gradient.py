@@ -11,6 +11,7 @@ from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
 from graphc.ir.expr import INDEX, Expr, Load, Var, call, index, smaller
+from graphc.ir.graph import Value
 from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
 from graphc.ir.spec import unravel
 from graphc.schedule.kernel import grain
@@ -176,34 +177,41 @@ class _Generator:
             number = points.loop("range", index(0), index(self.ranges))
             at = base + number * kernel.sums
         tile = points.loop("m", index(0), index(kernel.range), self.rows)
-        ranges = 1 if kernel.divided else self.ranges
-        before = panel * ranges + (number if ranges > 1 else 0)
-        self._ask(before * kernel.tiles + tile // self.rows, ranges * kernel.tiles, *place)
         left = Load(INDEX, "taps", number) + tile * kernel.apart_by
         if kernel.apart:
             left = left + panel * self.columns
         pixel = kernel.axes[-1].advance * kernel.copied.strides[-2]
+        ranges = 1 if kernel.divided else self.ranges
+        tiles = kernel.together * ranges * kernel.tiles
+        here = (panel * ranges + (number if ranges > 1 else 0)) * kernel.tiles + tile // self.rows
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
             lines, "runs", terms, address("rows", left), index(kernel.apart_by), index(pixel),
             *right,
             address("sums", at + tile * self.columns), Var(INDEX, "GX_ACCUMULATE"),
+            *self._ahead(self.x, here, tiles, *place), *self._ahead(self.y, here, tiles, *place),
         )))  # fmt: skip
         points.leave()
         if not kernel.divided and self.ranges > 1:
             points.leave()
 
-    def _ask(self, tile: Expr, tiles: int, image: Expr, first: Expr) -> None:
-        """Asks for a share of what the next block reads, before one of `tiles` tiles of a panel."""
+    def _ahead(
+        self, value: Value, tile: Expr, tiles: int, image: Expr, first: Expr
+    ) -> tuple[str, Expr]:
+        """What one of the tiles of a block asks for of what the next block reads of an operand: the
+        address, and the bytes of a run.
+        """
         kernel, points = self.kernel, self.points
-        for value, rows, ahead in kernel.streams:
-            place = kernel.storage.places[value]
-            row = math.prod(value.shape[2:])
-            advance = kernel.axes[0].advance if value is self.x else 1
-            begin = image * (value.shape[1] * row) + first * (advance * row) + ahead * row
-            share = -(-rows * row // (kernel.together * tiles))
-            at = points.let("next", begin + tile * share + place.strided.offset)
-            asked = address(points.arrays[place.root], at)
-            points.add(Do("gx_ask", (asked, index(share * kernel.itemsize))))
+        if value not in kernel.streams:
+            return "NULL", index(0)
+        rows, ahead = kernel.streams[value]
+        place = kernel.storage.places[value]
+        row = math.prod(value.shape[2:])
+        advance = kernel.axes[0].advance if value is self.x else 1
+        begin = image * (value.shape[1] * row) + first * (advance * row) + ahead * row
+        lines = kernel.block * math.prod(axis.count for axis in kernel.axes[1:-1])
+        share = -(-rows * row // (tiles * lines))
+        at = points.let("next", begin + tile * (share * lines) + place.strided.offset)
+        return address(points.arrays[place.root], at), index(share * kernel.itemsize)
 
     def _merge(self) -> None:
         """The parts' sums of each element of w in order, and the fused members."""

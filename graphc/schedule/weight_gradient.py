@@ -140,7 +140,7 @@ class WeightGradient(Convolution):
         )
 
     @property
-    def streams(self) -> list[tuple[Value, int, int]]:
+    def streams(self) -> dict[Value, tuple[int, int]]:
         """The operands of which a unit reads all, and which lie in memory in order. Tiles ask for
         what the next block reads: so many positions of the first axis, from so many behind where a
         block begins.
@@ -150,11 +150,11 @@ class WeightGradient(Convolution):
         y = self.block, self.block
         found = {"x": x, "y": y} if self.shares == 1 else {"x": x}
         operands = {self.operand(name): reach for name, reach in found.items()}
-        return [
-            (value, *((value.shape[1], value.shape[1]) if self.blocks == 1 else reach))
+        return {
+            value: (value.shape[1], value.shape[1]) if self.blocks == 1 else reach
             for value, reach in operands.items()
             if self.groups == 1 and self._is_in_order(value)
-        ]
+        }
 
     def _is_in_order(self, value: Value) -> bool:
         place = self.storage.places.get(value)
