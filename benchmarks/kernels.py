@@ -234,38 +234,56 @@ def line_of(times: Times, most: Limits) -> Line:
 
 
 def calls(seconds: float) -> None:
-    """Microseconds of a call beyond the C itself, for a step with a dozen arrays."""
+    """Microseconds of a call beyond the C itself: of a step with a dozen arrays, and with many."""
+    for count in (10, 150, 600):
+        print(f"  state of {count} arrays, donated, and a batch of two")
+        for name, time in call_times(count, seconds):
+            print(f"    {name:<34}{time * 1e6:>8.2f} µs")
 
+
+def call_times(count: int, seconds: float) -> list[tuple[str, float]]:
     def step(state: Any, x: Tensor, y: Tensor) -> Any:
         return {k: v + 1 for k, v in state.items()}, gx.sum(x * y)
 
     one = np.ones(4, np.float32)
-    state = {f"p{k}": one.copy() for k in range(10)}
+    state = {f"p{k}": one.copy() for k in range(count)}
     xs = one.copy(), one.copy()
     compiled = gx.compile(step, state, one, one, donate_argnums=0, threads=1)
     bound = compiled.bind(state, one, one)
     compiled(state, one, one)
-    frame = compiled._frame
-    place = frame.inputs, frame.outputs, frame.arena_address, frame.runtime
 
     def changing() -> None:
         compiled(state, xs[0], one)
         compiled(state, xs[1], one)
+
+    def fresh() -> None:
+        compiled(state, one.copy(), one.copy())
+
+    def copying() -> None:
+        one.copy()
+        one.copy()
 
     def some(call: Callable[[], object]) -> Callable[[], object]:
         """So few at a time that the least is one without interruption."""
         return lambda: [call() for _ in range(SAMPLE)]
 
     steps: list[Callable[[], object]] = [
-        partial(frame.library.lib.graphc_step, *place),
+        compiled._frame.run,
         bound,
         partial(compiled, state, one, one),
         changing,
+        fresh,
+        copying,
     ]
-    c, of_bound, same, both = best(list(map(some, steps)), seconds)
-    names = "the C itself", "bound", "called", "called, one array changed"
-    for name, time in zip(names, (c, of_bound - c, same - c, both / 2 - c), strict=True):
-        print(f"  {name:<30}{time / SAMPLE * 1e6:>10.2f} µs")
+    found = [t / SAMPLE for t in best(list(map(some, steps)), seconds)]
+    c, of_bound, same, both, with_fresh, copies = found
+    return [
+        ("the C itself", c),
+        ("bound", of_bound - c),
+        ("called", same - c),
+        ("called, one array changed", both / 2 - c),
+        ("called, both arrays of the batch new", with_fresh - copies - c),
+    ]
 
 
 def barrier() -> None:

@@ -25,16 +25,15 @@ class Arguments:
 
     def __init__(self, signature: Signature, ffi: Any, table: Any):
         self._signature = signature
-        self._table = table
-        self._address, self._cast = ffi.from_buffer, ffi.cast
+        self._table, self._addresses = table, ffi.cast("intptr_t *", table)
+        self._address = ffi.from_buffer
         self._leaves = signature.arguments
         self._flatten = flattener(signature.in_tree)
         self._donated = frozenset(i for i, _ in signature.donated)
-        self._checks = [
-            _donated_array if i in self._donated else _array for i in range(len(self._leaves))
-        ]
-        self._seen: list[Seen] = [_nothing] * len(self._leaves)
+        self._others = [i for i in range(len(self._leaves)) if i not in self._donated]
+        self._kinds = [(leaf.type.shape, leaf.type.dtype.numpy) for leaf in self._leaves]
         self._sizes = [leaf.type.nbytes for leaf in self._leaves]
+        self._seen: list[Seen] = [_nothing] * len(self._leaves)
         #: Where donated leaves begin and end, in order, and which ones they are.
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -67,36 +66,39 @@ class Arguments:
 
     def _place(self, leaves: Sequence[Any], changed: Sequence[int]) -> list[np.ndarray]:
         """Checks some leaves, and writes into the table where they are."""
-        if not self._donated.isdisjoint(changed):
-            self._reserve(leaves)
-            changed = range(len(leaves))
         made = []
+        if not self._donated.isdisjoint(changed):
+            made = self._reserve(leaves)
+            changed = self._others
         for i in changed:
-            x = leaves[i]
-            array = self._checks[i](x, self._leaves[i])
-            where = self._address(array)
-            size = self._sizes[i]
-            if self._starts and i not in self._donated and size:
-                start = int(self._cast("intptr_t", where))
-                k = bisect_left(self._starts, start + size) - 1
-                if k >= 0 and self._ends[k] > start:
-                    raise self._shared(i, self._owners[k])
-            self._table[i] = where
+            x = array = leaves[i]
+            shape, dtype = self._kinds[i]
+            if not (
+                type(x) is np.ndarray and x.shape == shape and x.dtype == dtype and x.flags.carray
+            ):
+                array = _array(x, self._leaves[i])
+            self._seen[i] = _nothing
+            self._table[i] = self._address(array)
+            start, size = self._addresses[i], self._sizes[i]
+            k = bisect_left(self._starts, start + size) - 1
+            if k >= 0 and size and self._ends[k] > start:
+                raise self._shared(i, self._owners[k])
             if array is x:
                 self._seen[i] = weakref.ref(x)
             else:
-                self._seen[i] = _nothing
                 made.append(array)
         return made
 
-    def _reserve(self, leaves: Sequence[Any]) -> None:
-        """The memory of a donated leaf belongs to it alone, because it is written."""
-        for i in self._donated:
-            self._seen[i] = _nothing
+    def _reserve(self, leaves: Sequence[Any]) -> list[np.ndarray]:
+        """Checks donated leaves, as `_place` does with others, which have to be checked again: the
+        memory of a donated leaf belongs to it alone, because it is written.
+        """
+        self._seen[:] = [_nothing] * len(leaves)
+        arrays = {i: _donated_array(leaves[i], self._leaves[i]) for i in self._donated}
         extents = []
-        for i in self._donated:
-            array = self._checks[i](leaves[i], self._leaves[i])
-            start = int(self._cast("intptr_t", self._address(array)))
+        for i, array in arrays.items():
+            self._table[i] = self._address(array)
+            start = self._addresses[i]
             if self._sizes[i]:
                 extents.append((start, start + self._sizes[i], i))
         extents.sort()
@@ -106,6 +108,10 @@ class Arguments:
         self._starts = [start for start, _, _ in extents]
         self._ends = [end for _, end, _ in extents]
         self._owners = [i for _, _, i in extents]
+        for i, array in arrays.items():
+            if array is leaves[i]:
+                self._seen[i] = weakref.ref(array)
+        return [array for i, array in arrays.items() if array is not leaves[i]]
 
     def _shared(self, *positions: int) -> ArgumentError:
         first, second = (self._leaves[i].path for i in sorted(positions))
@@ -181,8 +187,11 @@ def _number(x: Any, leaf: Leaf) -> np.ndarray:
 
 def _donated_array(x: Any, leaf: Leaf) -> np.ndarray:
     """The memory that a donated leaf is updated in."""
+    shape, dtype = leaf.type.shape, leaf.type.dtype.numpy
+    if type(x) is np.ndarray and x.shape == shape and x.dtype == dtype and x.flags.carray:
+        return x
     array = _as_array(x, leaf)
-    if array.shape != leaf.type.shape or array.dtype != leaf.type.dtype.numpy:
+    if array.shape != shape or array.dtype != dtype:
         raise _mismatch(leaf, array.shape, array.dtype)
     wrong = [
         word

@@ -52,16 +52,17 @@ class Stepper(Frame):
     """A step that stops after every kernel."""
 
     def __init__(self, program: Program, signature: Signature, code: StepCode, library: Library):
-        super().__init__(signature, code, library)
+        super().__init__(signature, code, library, "graphc_kernel")
         self.program = program
         first = -self.arena.__array_interface__["data"][0] % 64
         self._bytes = self.arena[first : first + program.plan.peak]
 
     def moments(self, args: Sequence[Any]) -> Iterator[Moment]:
-        """Runs the step on the arguments; `result` holds its result at the end. Positions that
-        index are looked at before the kernel that uses them runs. Raises IndexingError.
+        """Runs the step on the arguments; `result_tree` holds what it gives at the end. Positions
+        that index are looked at before the kernel that uses them runs. Raises IndexingError.
         """
-        self.result_tree, alive = self._prepare(args)
+        leaves, _alive = self.arguments.take(args)
+        large = self.results.place()
         self._bytes[:] = _POISON
         for number, kernel in enumerate(self.program.kernels):
             reads = {v: self.array(v).copy() for v in kernel.reads}
@@ -72,7 +73,7 @@ class Stepper(Frame):
                 if buffer.last == number + 1:
                     self._bytes[buffer.offset : buffer.offset + buffer.nbytes] = _POISON
         self._run(len(self.program.kernels))
-        del alive
+        self.result_tree = self.results.copied(leaves, large)
 
     def array(self, value: Value) -> np.ndarray:
         """A value where it lies in memory."""
@@ -99,9 +100,7 @@ class Stepper(Frame):
         return np.frombuffer(self.ffi.buffer(table[buffer.index], buffer.nbytes), np.uint8)
 
     def _run(self, number: int) -> None:
-        status = self.library.lib.graphc_kernel(
-            self.inputs, self.outputs, self.arena_address, self.runtime, number
-        )
+        status = self.run(number)
         if status:
             check_status(status, self.threads)
 

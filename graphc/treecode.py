@@ -1,15 +1,15 @@
 """Flattening and unflattening written out as Python for one structure.
 
 A general library walks a structure that it does not know; for twelve arrays that takes longer than
-a small step. Where the structure is known it is a handful of subscripts:
+a small step. Where the structure is known it is a handful of lines, for a dict these:
 
     def flatten(t, seen):
         if type(t) is not k0 or len(t) != 2: return None
-        t0 = t[k1]
-        t1 = t[k2]
+        t0, t1, = k1(t)                                   # operator.itemgetter(*keys)
+        s0, s1, = seen
         changed = []
-        if seen[0]() is not t0: changed.append(0)
-        if seen[1]() is not t1: changed.append(1)
+        if s0() is not t0: changed.append(0)
+        if s1() is not t1: changed.append(1)
         return (t0, t1, ), changed
 
 Keys, classes and static values are names bound when the code is made, never text in it.
@@ -18,14 +18,11 @@ Keys, classes and static values are names bound when the code is made, never tex
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from graphc import tree
-
-#: What each part of a container is in Python, and the part itself.
-_Parts = Iterator[tuple[str, Any]]
-
 
 #: Gives an object that was seen before, or something else when it is gone.
 Seen = Callable[[], Any]
@@ -42,9 +39,14 @@ def flattener(treedef: tree.TreeSpec) -> Flatten:
         code.take(_example(treedef), "t", leaves)
     except _Unknown:
         return lambda t, seen: _general(treedef, t, seen)
-    tests = [f"if seen[{i}]() is not {leaf}: changed.append({i})" for i, leaf in enumerate(leaves)]
-    result = f"return ({''.join(leaf + ', ' for leaf in leaves)}), changed"
-    body = "\n        ".join([*code.lines, "changed = []", *tests, result])
+    known = [f"s{i}" for i in range(len(leaves))]
+    tests = [
+        f"if {old}() is not {leaf}: changed.append({i})"
+        for i, (old, leaf) in enumerate(zip(known, leaves, strict=True))
+    ]
+    names = [f"{_listed(known)} = seen"] if known else []
+    result = f"return ({_listed(leaves)}), changed"
+    body = "\n        ".join([*code.lines, *names, "changed = []", *tests, result])
     return code.function(
         f"def flatten(t, seen):\n    try:\n        {body}\n"
         "    except (KeyError, AttributeError):\n        return None\n"
@@ -52,17 +54,15 @@ def flattener(treedef: tree.TreeSpec) -> Flatten:
 
 
 def unflattener(
-    treedef: tree.TreeSpec, sources: Sequence[tuple[int, int]]
-) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
-    """`unflatten(first, second)` gives the tree whose leaves come from two lists: each source says
-    from which of them (0 or 1) and at which position.
-    """
+    treedef: tree.TreeSpec, parameters: Sequence[str], leaves: Sequence[str]
+) -> Callable[..., Any]:
+    """A function of so many parameters that gives the tree of which the leaves are written so."""
     code = _Code()
     try:
-        made = code.make(_example(treedef), [f"{'ab'[k]}[{i}]" for k, i in sources])
+        made = code.make(_example(treedef), leaves)
     except _Unknown:
-        return lambda a, b: tree.unflatten(treedef, [(a, b)[k][i] for k, i in sources])
-    return code.function(f"def unflatten(a, b):\n    return {made}\n")
+        made = f"{code.bind(tree.unflatten)}({code.bind(treedef)}, [{_listed(leaves)}])"
+    return code.function(f"def unflatten({_listed(parameters)}):\n    return {made}\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +92,11 @@ def _is_sequence(part: Any) -> bool:
     return type(part) in (list, tuple) or (isinstance(part, tuple) and hasattr(part, "_fields"))
 
 
+def _listed(names: Sequence[str]) -> str:
+    """A tuple's items, or the names that take them."""
+    return "".join(name + ", " for name in names)
+
+
 class _Code:
     """The lines of a function, and the objects that they name."""
 
@@ -113,21 +118,33 @@ class _Code:
         for name in tree.static_fields(type(part)):
             value = self.bind(getattr(part, name))
             self.lines.append(f"if {at}.{name} != {value}: return None")
-        for access, child in self.parts(part):
-            name = f"t{self.locals}"
-            self.locals += 1
-            self.lines.append(f"{name} = {at}{access}")
+        children = self.children(part)
+        names = [f"t{self.locals + k}" for k in range(len(children))]
+        self.locals += len(children)
+        if names:
+            self.lines.append(f"{_listed(names)} = {self.parts(part, at)}")
+        for name, child in zip(names, children, strict=True):
             self.take(child, name, leaves)
 
-    def parts(self, part: Any) -> _Parts:
-        """How each part of a container is reached."""
+    def children(self, part: Any) -> list[Any]:
         if type(part) is dict:
-            return ((f"[{self.bind(key)}]", child) for key, child in part.items())
+            return list(part.values())
         if _is_sequence(part):
-            return ((f"[{i}]", child) for i, child in enumerate(part))
+            return list(part)
         if dataclasses.is_dataclass(part):
-            return ((f".{name}", getattr(part, name)) for name in tree.child_fields(type(part)))
+            return [getattr(part, name) for name in tree.child_fields(type(part))]
         raise _Unknown
+
+    def parts(self, part: Any, at: str) -> str:
+        """The parts of a container that is built as `part`, as a sequence."""
+        if type(part) is dict and len(part) > 1:
+            return f"{self.bind(itemgetter(*part))}({at})"
+        if type(part) is dict:
+            return f"{at}[{self.bind(next(iter(part)))}],"
+        if type(part) in (list, tuple):
+            return at
+        fields = getattr(part, "_fields", None) or tree.child_fields(type(part))
+        return _listed([f"{at}.{name}" for name in fields])
 
     def make(self, part: Any, leaves: Sequence[str]) -> str:
         """The expression that builds a tree as `part` is built, from those of its leaves."""
@@ -139,7 +156,7 @@ class _Code:
             items = [f"{self.bind(k)}: {self.make(v, leaves)}" for k, v in part.items()]
             return f"{{{', '.join(items)}}}"
         if _is_sequence(part):
-            made = "".join(self.make(child, leaves) + ", " for child in part)
+            made = _listed([self.make(child, leaves) for child in part])
             if type(part) is list:
                 return f"[{made}]"
             return f"({made})" if type(part) is tuple else f"{self.bind(type(part))}({made})"

@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "planning",
         "profile",
         "random",
+        "results",
         "sample_arguments",
         "stages",
         "stepcode",

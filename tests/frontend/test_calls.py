@@ -147,11 +147,44 @@ def test_donated_memory_is_guarded_at_every_call():
     assert state["a"].tolist() == [3] * 4
 
 
+def test_another_donated_array_is_held_against_what_stayed():
+    step = gx.compile(lambda s, x: s + x, filled(0), filled(0), donate_argnums=0)
+    memory = np.zeros(8, np.float32)
+    step(memory[:4], x := memory[4:])
+    other, bad = memory[2:6], filled(0, (5,))
+    for refused in (bad, other, other):
+        with pytest.raises(gx.ArgumentError, match="expected float32|share memory"):
+            step(refused, x)
+    with pytest.raises(gx.ArgumentError, match="expected float32"):
+        step(filled(0), bad)
+    with pytest.raises(gx.ArgumentError, match="share memory"):
+        step(other, x)
+
+
+@pytest.mark.parametrize("size", [1, 1024, 1025])
+def test_results_are_arrays_of_their_own(size):
+    step = gx.compile(lambda x: (x + 1, x * 2), gx.spec(size))
+    results = [step(filled(k, size)) for k in range(3)]
+    for k, (more, double) in enumerate(results):
+        assert more.tolist() == [k + 1] * size
+        assert double.tolist() == [2 * k] * size
+        assert more.flags.owndata
+    arrays = [array for pair in results for array in pair]
+    assert len({id(array) for array in arrays}) == 6
+    assert not any(np.shares_memory(a, b) for a in arrays for b in arrays if a is not b)
+    x = filled(5, size)
+    bound = step.bind(x)
+    first = bound()
+    x[:] = 6
+    assert bound() is first
+    assert first[0].tolist() == [7] * size
+
+
 def test_structures_that_only_the_library_knows():
     structure = tree.structure(OrderedDict(a=1, b=(2, None)))
     flatten = flattener(structure)
     assert flatten(OrderedDict(a=5, b=(6, None)), [int, int]) == ([5, 6], [0, 1])
     assert flatten({"a": 5, "b": (6, None)}, [int, int]) is None
-    made = unflattener(structure, [(1, 0), (0, 1)])([1, 2], [3])
+    made = unflattener(structure, ["a", "b"], ["b[0]", "a[1]"])([1, 2], [3])
     assert made == OrderedDict(a=3, b=(2, None))
     assert type(made) is OrderedDict
