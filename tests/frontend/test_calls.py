@@ -153,7 +153,7 @@ def test_another_donated_array_is_held_against_what_stayed():
     step(memory[:4], x := memory[4:])
     other, bad = memory[2:6], filled(0, (5,))
     for refused in (bad, other, other):
-        with pytest.raises(gx.ArgumentError, match="expected float32|share memory"):
+        with pytest.raises(gx.ArgumentError, match=r"expected float32|share memory"):
             step(refused, x)
     with pytest.raises(gx.ArgumentError, match="expected float32"):
         step(filled(0), bad)
