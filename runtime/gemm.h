@@ -281,8 +281,12 @@ static inline void gx_transpose_8(const void *in, int64_t in_stride, void *out,
         const int64_t used = extent - e - c, side = width - c < (SIDE) ? width - c : (SIDE); \
         int64_t k = 0; \
         if (used >= (SIDE) && side == (SIDE)) \
-          for (; k < whole; k += (SIDE)) \
-            TRANSPOSE(in + c * extent_stride + k, extent_stride, out + k * width + c, width); \
+          for (; k < whole; k += (SIDE)) { \
+            const T *square = in + c * extent_stride + k; \
+            for (int64_t r = 0; r < (SIDE); r++) \
+              GX_PREFETCH(square + r * extent_stride + 256 / (int64_t)sizeof(T)); \
+            TRANSPOSE(square, extent_stride, out + k * width + c, width); \
+          } \
         for (; k < depth; k++) \
           for (int64_t r = 0; r < side; r++) \
             out[k * width + c + r] = \

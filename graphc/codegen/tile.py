@@ -45,7 +45,7 @@ class Tiles:
         self.tiling = kernel.tiling
         self.batch, self.m, self.n, self.k = kernel.shape
         self.dtype = kernel.product.types[0].dtype
-        self.left, self.right = kernel.product.inputs
+        self.left, self.right = kernel.operands
 
     def _let(self, body: list[Stmt], prefix: str, value: Expr) -> Expr:
         """A named value; constants and names stay as they are."""
@@ -75,7 +75,8 @@ class Tiles:
                 at = self.unit // rest
                 offset = offset + (at if rest * extent == self.batch else at % extent) * stride
             rest *= extent
-        return self.points.arrays[place.root], row, column, offset
+        steps = (column, row) if self.kernel.is_turned else (row, column)
+        return self.points.arrays[place.root], *steps, offset
 
     def _tiles(self, body: list[Stmt], k0: Expr, size: Expr) -> None:
         """The tiles of a unit; with blocks of terms the epilogue comes after the last of them."""
@@ -208,16 +209,20 @@ class Tiles:
         self.points.leave()
 
     def _at(self, at: Expr, row: Expr | None) -> None:
-        """Sets the point: a position in a row, or in the whole product where there is none."""
+        """Sets the point: a position in a row of tiles, or in the whole product where there is
+        none.
+        """
         kernel = self.kernel
-        batch_axes = kernel.axes(self.batch)
-        row_axes = batch_axes if row is None else kernel.axes(self.batch * self.m)
-        axes = [Axis(row_axes, len(kernel.dims), at)]
-        if row is not None:
-            axes.insert(0, Axis(batch_axes, row_axes, row))
-        if batch_axes:
-            axes.insert(0, Axis(0, batch_axes, self.unit))
-        self.points.axes = axes
+        first = last = kernel.axes(self.batch)
+        axes = [Axis(0, first, self.unit)] if first else []
+        if row is not None and kernel.is_turned:
+            last = kernel.axes(self.batch * self.n)
+            axes.append(Axis(first, last, at))
+            at = row
+        elif row is not None:
+            last = kernel.axes(self.batch * self.m)
+            axes.append(Axis(first, last, row))
+        self.points.axes = [*axes, Axis(last, len(kernel.dims), at)]
 
     def _members(
         self, body: list[Stmt], counter: Var, count: Expr, at: Expr, tile: Expr,

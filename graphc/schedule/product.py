@@ -17,11 +17,12 @@ from graphc.schedule.share import row_axes
 from graphc.schedule.storage import Place
 from graphc.schedule.tiles import (
     CHAIN,
-    MANY,
+    PACKED_LEFT,
+    STORED,
     Operands,
     Tiling,
     choose_tiling,
-    left_rows,
+    is_better_turned,
     round_up,
     row_tiling,
     tile_cycles,
@@ -50,10 +51,38 @@ class Product(PointKernel):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(batch, m, n, k)."""
+        """(batch, m, n, k) of what is computed."""
+        batch, m, n, k = self._whole
+        return (batch, n, m, k) if self.is_turned else (batch, m, n, k)
+
+    @property
+    def _whole(self) -> tuple[int, int, int, int]:
+        """(batch, m, n, k) of the operator."""
         x, y = self.product.inputs
         *lead, m, k = x.shape
         return math.prod(lead), m, y.shape[-1], k
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the transposed product is computed, the right operand being the left one: tiles
+        go along the columns of the result.
+        """
+        if self.share is not None or any(v in self.storage.packed for v in self.writes):
+            return False
+        x, y = (self._steps(v, False) for v in self.product.inputs)
+        dtype = self.product.types[0].dtype
+        return is_better_turned(self.isa, dtype, self._whole, (x, y, self.is_prepared))
+
+    def _steps(self, value: Value, turned: bool) -> tuple[int, int]:
+        """How far rows, and columns, of an operand lie apart."""
+        *_, down, across = self.storage.places[value].strided.strides
+        return (across, down) if turned else (down, across)
+
+    @property
+    def operands(self) -> tuple[Value, Value]:
+        """The left and the right operand of what is computed."""
+        x, y = self.product.inputs
+        return (y, x) if self.is_turned else (x, y)
 
     @cached_property
     def tiling(self) -> Tiling:
@@ -70,14 +99,13 @@ class Product(PointKernel):
 
     @property
     def _cut(self) -> tuple[str, DType, tuple[int, int, int, int], Operands]:
-        x, y = (self.storage.places[v].strided.strides[-2:] for v in self.product.inputs)
-        operands = (x[0], x[1]), (y[0], y[1]), self.is_prepared
-        return self.isa, self.product.types[0].dtype, self.shape, operands
+        x, y = (self._steps(v, self.is_turned) for v in self.operands)
+        return self.isa, self.product.types[0].dtype, self.shape, (x, y, self.is_prepared)
 
     @property
     def is_prepared(self) -> bool:
         """Whether all panels of the right operand are packed before the loop around the kernel."""
-        batch, _, n, k = self.shape
+        batch, _, n, k = self._whole
         root = self.storage.places[self.product.inputs[1]].root
         small = k * n * self._itemsize <= PREPARED_BYTES
         return batch == 1 and k > 0 and small and root in self.storage.steady
@@ -96,13 +124,13 @@ class Product(PointKernel):
 
     @property
     def row_count(self) -> int:
-        return self.shape[1] if self.shape[0] == 1 else 0
+        return self._whole[1] if self._whole[0] == 1 else 0
 
     def takes_rows(self, rows: int) -> bool:
         """Threads that share rows would all pack the right operand: it has to be there packed, or
         to be read where it lies.
         """
-        _, _, n, k = self.shape
+        _, _, n, k = self._whole
         right = self.storage.places[self.product.inputs[1]].strided
         lanes = vector_bytes(self.isa) // self._itemsize
         at_hand = self.is_prepared or (right.strides[-1] == 1 and n >= lanes)
@@ -110,7 +138,7 @@ class Product(PointKernel):
         return fits and at_hand and 0 < k <= CHAIN
 
     def can_pack(self, value: Value, bits: Bits) -> bool:
-        batch, m, n, _ = self.shape
+        batch, m, n, _ = self._whole
         return bits.columns == n and (batch == 1 or m % ROWS == 0)
 
     @cached_property
@@ -118,6 +146,8 @@ class Product(PointKernel):
         """Whether all that an epilogue reads and writes lies as the elements of one product of the
         batch do, or is one number: then rows and columns are one loop.
         """
+        if self.is_turned:
+            return False
         first = self.axes(self.shape[0])
         written = [(v, self.strides(v.node, self.storage.places[v].strided)) for v in self.writes]
         read = [(root, strides) for n in self.nodes[1:] for root, strides, _ in self.accesses(n)]
@@ -157,7 +187,7 @@ class Product(PointKernel):
         does not keep it waiting.
         """
         batch, m, n, _ = self.shape
-        if self.share is not None or n <= self.tiling.columns:
+        if self.share is not None or self.is_turned or n <= self.tiling.columns:
             return ()
         row, column = self.axes(batch), self.axes(batch * m)
         read = (access for node in self.nodes[1:] for access in self.accesses(node))
@@ -266,19 +296,20 @@ class Product(PointKernel):
         """Its tiles, what is packed before, and what is done with the results."""
         batch, m, n, k = self.shape
         t, dtype = self.tiling, self.product.types[0].dtype
-        lines = MANY if t.packs_left else left_rows(dtype, self._cut[3][0])
+        lies = PACKED_LEFT if t.packs_left else self._cut[3][0]
         parts = max(1, -(-k // max(1, t.depth)))
-        tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns), lines, parts)
+        tiles = tile_cycles(self.isa, dtype, (m, n, k), (t.rows, t.columns), lies, parts)
         packs = t.packs and not self.is_prepared
         right = self.groups * t.group * t.columns * k if packs else 0
         left = self.groups * m * k if t.packs_left else 0
-        turned = self.storage.places[self.product.inputs[1]].strided.strides[-1] != 1
-        rate = PACK_TURNED if turned else PACK
+        rate = PACK_TURNED if self._cut[3][1][1] != 1 else PACK
         again = self.blocks if t.group > 1 or self.in_depth_blocks else 1
         packing = (right * again * rate + left * PACK) * dtype.itemsize
         behind = self.nodes[1:]
         lines = 1 if self.is_flat else m
         epilogue = lines * self.elementwise(behind, self.writes, m * n // lines) if behind else 0.0
+        if self.is_turned and m > 1:
+            epilogue += STORED * m * n
         return Work(batch * (tiles + packing + epilogue), self.units)
 
     @property

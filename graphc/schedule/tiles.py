@@ -32,6 +32,8 @@ TRIED = 4
 #: Bytes of a panel that stays in the first-level cache, and what the second one, and the last one,
 #: give in a cycle; cycles of a line lost from the first, and of a row that is stored apart.
 FIRST_BYTES, SECOND, LAST, FETCH, ROW = 32768, 38.0, 19.0, 2.0, 10.0
+#: Cycles of an element that is stored alone, one of another tile beside it.
+STORED = 1.5
 #: Rows of a unit at least: below, packing the right operand again would show.
 UNIT_ROWS = 64
 #: Cycles of a byte of the right operand that is packed, most of them until it is there.
@@ -44,8 +46,8 @@ STRIP = 16
 FIRST_WAY, SECOND_WAY = 4096, 65536
 FIRST_LINES, SECOND_LINES = 8, 8
 LINE = 64
-#: More rows than a tile has.
-MANY = 64
+#: How far rows and columns of a left operand lie apart whose tiles are packed.
+PACKED_LEFT = 1, 0
 
 #: Vector bytes and number of vector registers by instruction set; others as "generic".
 _VECTORS = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32), "generic": (16, 16)}
@@ -84,17 +86,37 @@ def choose_tiling(
     """
     _, m, n, k = shape
     left, right, prepared = operands
-    lines = left_rows(dtype, left)
-    rows, columns = register_tile(isa, dtype, m, n, k, lines=lines)
-    if _is_far(shape, left, (rows, columns)):
+    rows, columns = register_tile(isa, dtype, m, n, k, left=left)
+    if _is_far(dtype, shape, left, (rows, columns)):
         beside = left[0] == 1 and left[1] * dtype.itemsize < FAR_APART
         return _far_tiling(isa, dtype, shape, not beside)
     packs = right[1] != 1 or prepared or n < columns or m >= PACKING_ROWS
     if not packs:
-        tiling = _in_place(isa, dtype, shape, right[0], lines)
+        tiling = _in_place(isa, dtype, shape, right[0], left)
         if tiling is not None:
             return tiling
     return _near_tiling(isa, dtype, shape, (rows, columns), k > 0)
+
+
+@lru_cache(maxsize=4096)
+def is_better_turned(
+    isa: str, dtype: DType, shape: tuple[int, int, int, int], operands: Operands
+) -> bool:
+    """Whether the transposed product is computed sooner, the operands changing places: rows of the
+    result that fill no vector become the rows of its tiles.
+    """
+    _, m, n, k = shape
+    left, right, prepared = operands
+    if prepared or n > vector_bytes(isa) // dtype.itemsize or m <= n:
+        return False
+
+    def cycles(m: int, n: int, left: tuple[int, int], right: tuple[int, int]) -> float:
+        tile = register_tile(isa, dtype, m, n, k, left=left)
+        packing = k * n * dtype.itemsize * PACKED if right[1] != 1 else 0.0
+        return tile_cycles(isa, dtype, (m, n, k), tile, left) + packing
+
+    apart = STORED * m * n if n > 1 else 0.0
+    return cycles(n, m, right[::-1], left[::-1]) + apart < cycles(m, n, left, right)
 
 
 def _near_tiling(
@@ -103,19 +125,27 @@ def _near_tiling(
     """Units of one panel, of whole chains."""
     batch, m, n, k = shape
     rows, columns = tile
-    once = not packs and m <= 2 * rows
-    depth = max(1, k if once else min(k, CHAIN))
+    depth = min(k, CHAIN)
+    if m <= 2 * rows and not packs:
+        depth = k
+    elif m <= 2 * rows and depth * columns * dtype.itemsize > FIRST_BYTES:
+        # A panel that is read once or twice does not leave the first-level cache.
+        depth = 1 << (FIRST_BYTES // (columns * dtype.itemsize)).bit_length() - 1
     panels = batch * -(-n // columns)
     fewest = max(UNIT_ROWS, rows) if packs else rows
     blocks = 1
     while panels * blocks < UNITS and m // (2 * blocks) >= fewest:
         blocks *= 2
     block = round_up(-(-max(m, 1) // blocks), rows)
-    return Tiling(rows, columns, packs, depth, block)
+    return Tiling(rows, columns, packs, max(1, depth), block)
 
 
 def _in_place(
-    isa: str, dtype: DType, shape: tuple[int, int, int, int], apart: int, lines: int
+    isa: str,
+    dtype: DType,
+    shape: tuple[int, int, int, int],
+    apart: int,
+    left: tuple[int, int],
 ) -> Tiling | None:
     """A tiling that reads the right operand where it lies, its rows so many elements `apart`; None
     where it is better packed. Every panel comes from far away for its first tile. Where rows take
@@ -127,18 +157,18 @@ def _in_place(
 
     def cost(tile: tuple[int, int]) -> float:
         rows, columns = tile
-        cycles = tile_cycles(isa, dtype, (m, n, k), tile, lines)
+        cycles = tile_cycles(isa, dtype, (m, n, k), tile, left)
         fetched = far * (1 + LINE / (columns * dtype.itemsize)) / LAST
         return cycles + max(0.0, fetched - cycles * rows / round_up(m, rows))
 
-    tiles = register_tiles(isa, dtype, m, n, k, 1, lines)
+    tiles = register_tiles(isa, dtype, m, n, k, 1, left)
     rows, columns = min((t for t in tiles if t[1] <= n), key=cost)
     most = _held(apart * dtype.itemsize, SECOND_WAY, SECOND_LINES)
     if k <= most:
         return _near_tiling(isa, dtype, shape, (rows, columns), False)
     depth = 1 << min(most, STRIP * rows).bit_length() - 1
     whole, kept = (
-        tile_cycles(isa, dtype, (m, n, k), (rows, columns), lines, parts)
+        tile_cycles(isa, dtype, (m, n, k), (rows, columns), left, parts)
         for parts in (1, -(-k // depth))
     )
     adds = k > CHAIN and not dtype.is_float
@@ -146,11 +176,6 @@ def _in_place(
         return None
     group = -(-n // (columns * (1 if batch >= FAR_UNITS else FAR_UNITS)))
     return Tiling(rows, columns, False, depth, round_up(m, rows), group)
-
-
-def left_rows(dtype: DType, left: tuple[int, int]) -> int:
-    """How many rows of a left operand the first-level cache holds at once."""
-    return _held(left[0] * dtype.itemsize, FIRST_WAY, FIRST_LINES)
 
 
 def _held(apart: int, way: int, lines: int) -> int:
@@ -177,7 +202,7 @@ def tilings(
     for block in (first.block // 2, first.block * 2):
         if first.rows <= block < 2 * m:
             found[replace(first, block=round_up(block, first.rows))] = None
-    if _is_far(shape, left, register_tile(isa, dtype, m, n, k)):
+    if _is_far(dtype, shape, left, register_tile(isa, dtype, m, n, k)):
         if left[0] == 1:
             found[replace(first, packs_left=not first.packs_left)] = None
     elif right[1] == 1 and not prepared and n >= first.columns and k > 0:
@@ -185,10 +210,13 @@ def tilings(
     return list(found)
 
 
-def _is_far(shape: tuple[int, int, int, int], left: tuple[int, int], tile: tuple[int, int]) -> bool:
-    """Whether the left operand is stored transposed, and large."""
+def _is_far(
+    dtype: DType, shape: tuple[int, int, int, int], left: tuple[int, int], tile: tuple[int, int]
+) -> bool:
+    """Whether the left operand is stored transposed, and leaves the second-level cache."""
     _, m, n, k = shape
-    return left[1] != 1 and k >= 64 and m >= 2 * tile[0] and n > tile[1]
+    large = m * k * dtype.itemsize >= FAR_BYTES and k >= 64
+    return left[1] != 1 and large and m >= 2 * tile[0] and n > tile[1]
 
 
 def _far_tiling(
@@ -246,20 +274,21 @@ def high_tile(isa: str) -> int:
 
 def register_tile(
     isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, whole: bool = False,
-    lines: int = MANY,
+    left: tuple[int, int] = PACKED_LEFT,
 ) -> tuple[int, int]:  # fmt: skip
     """Rows (a multiple of `step`; with `whole` m is one of them) and columns of the register tile
-    for products of k terms. It is no wider than the product, but has at least one vector. `lines`:
-    how many rows of the left operand the first-level cache holds.
+    for products of k terms. It is no wider than the product, but has at least one vector. `left`:
+    how far rows and columns of the left operand lie apart.
     """
-    found = register_tiles(isa, dtype, m, n, k, step, lines)
+    found = register_tiles(isa, dtype, m, n, k, step, left)
     return next(tile for tile in found if not whole or m % tile[0] == 0)
 
 
 @lru_cache(maxsize=4096)
 def register_tiles(
-    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1, lines: int = MANY
-) -> tuple[tuple[int, int], ...]:
+    isa: str, dtype: DType, m: int, n: int, k: int, step: int = 1,
+    left: tuple[int, int] = PACKED_LEFT,
+) -> tuple[tuple[int, int], ...]:  # fmt: skip
     """All register tiles for such products, those of the fewest cycles first."""
     registers = _VECTORS.get(isa, _VECTORS["generic"])[1]
     lanes = max(1, vector_bytes(isa) // dtype.itemsize)
@@ -269,28 +298,28 @@ def register_tiles(
         for rows in range(step, max(step, min(m, 24)) + 1, step):
             if rows * vectors + vectors + 1 > registers:
                 continue
-            cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes), lines)
+            cycles = tile_cycles(isa, dtype, (m, n, k), (rows, vectors * lanes), left)
             found.append((cycles, (rows, max(lanes, min(n, vectors * lanes)))))
     found.sort(key=lambda f: f[0])
     return tuple(dict.fromkeys(tile for _, tile in found)) or ((1, 1),)
 
 
 def tile_cycles(
-    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int], lines: int = MANY,
-    parts: int = 1,
+    isa: str, dtype: DType, shape: tuple[int, int, int], tile: tuple[int, int],
+    left: tuple[int, int] = PACKED_LEFT, parts: int = 1,
 ) -> float:  # fmt: skip
     """Cycles of a core for a product (m, n, k) in tiles. A term of a tile takes its multiply-adds,
     two vectors a cycle, at least as long as one of them waits for the one before, the loads, and
-    what it reads of a large panel from the second-level cache. Rows beyond those of which `lines`
-    are held by the first-level cache are fetched for every term. Terms are taken in so many
-    `parts`, between which a tile waits in memory.
+    what it reads from the second-level cache of a large panel, and of a left operand whose terms
+    lie apart. Rows of the left operand that the first-level cache cannot hold together are fetched
+    for every term. Terms are taken in so many `parts`, between which a tile waits in memory.
     """
     (m, n, k), (rows, columns) = shape, tile
     vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
     term = max(rows * vectors / 2, 4.6, (rows + vectors) / 2) + 0.02 * (rows + vectors)
     if m > rows and k * columns * dtype.itemsize > FIRST_BYTES:
-        term = max(term, columns * dtype.itemsize / SECOND)
-    term += FETCH * max(0, rows - lines)
+        term = max(term, (columns * dtype.itemsize + LINE * (left[1] > 1)) / SECOND)
+    term += FETCH * max(0, rows - _held(left[0] * dtype.itemsize, FIRST_WAY, FIRST_LINES))
     tiles = -(-m // rows) * -(-n // columns)
     # The more accumulators wait to be stored, the less of the next tile is begun meanwhile.
     sums = rows * vectors

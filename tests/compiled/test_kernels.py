@@ -57,6 +57,27 @@ def test_chains_in_parts(dtype):
     assert_bits(plain, packed)
 
 
+def test_narrow_products():
+    """Few columns are the rows of tiles; and right operands whose rows share places in the caches
+    are read where they lie, a strip at a time: the sums are the same.
+    """
+    shapes = [(70, 3, 64), (200, 1, 1700), (90, 5, 100), (5, 1024, 300), (9, 2048, 1600)]
+    cases = [(normal(m, k), normal(k, n), normal(n), normal(m, n)) for m, n, k in shapes]
+    turned = [np.ascontiguousarray(x.T) for x, *_ in cases]
+    batch = normal(3, 2, 50, 20), normal(3, 2, 20, 2), normal(3, 1, 50, 2)
+
+    def fn(cases, turned, batch):
+        plain = [(x @ y, gx.tanh(x @ y + b) * r, gx.sum(x @ y, axis=1)) for x, y, b, r in cases]
+        forms = [(t.T @ y, (y.T @ x.T).T) for t, (x, y, *_) in zip(turned, cases, strict=True)]
+        x, y, r = batch
+        return plain, forms, gx.maximum(x @ y, r)
+
+    lowered = check(fn, cases, turned, batch, tolerance=2e-4)
+    plain, forms, _ = lowered.compile()(cases, turned, batch)
+    assert_bits([first for first, *_ in plain], [first for first, _ in forms])
+    assert_bits([first for first, *_ in plain], [second for _, second in forms])
+
+
 def test_parts_of_a_merged_axis_are_chosen_before_the_loop():
     """The middle axis is part of a loop over several, which cannot be split at positions of one."""
     parts = [normal(5, 7, 6).transpose(1, 0, 2) for _ in range(3)]
