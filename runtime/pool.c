@@ -47,10 +47,10 @@ __attribute__((constructor)) static void gx_watch_forks(void) {
 }
 #endif
 
-/* Grows the team, for a caller that holds its turn, with every signal blocked: so signals go to the
+/* Grows the team, for a caller that holds its guard, with every signal blocked: so signals go to the
  * host's own threads. */
 static int gx_pool_grow(gx_team *team, int threads) {
-  if (team->started >= gx_team_most(team, threads) - 1 && threads <= team->threads)
+  if (team->started >= threads - 1)
     return 0;
 #ifdef _WIN32
   return gx_team_grow(team, threads);
@@ -68,19 +68,18 @@ static int gx_pool_grow(gx_team *team, int threads) {
  * the pool was made for; EAGAIN: the system has no more threads) and nothing has run. */
 GX_EXPORT int gx_pool_run(void *pool, gx_task *task, void *context, int threads) {
   gx_team *team = &((gx_pool *)pool)->team;
-  pthread_mutex_lock(&team->turn);
-  int error = gx_pool_grow(team, threads);
-  if (!error)
-    error = gx_team_region(team, task, context, threads);
-  pthread_mutex_unlock(&team->turn);
+  pthread_mutex_lock(&team->guard);
+  const int error = gx_team_region(team, task, context, threads, gx_pool_grow);
+  pthread_mutex_unlock(&team->guard);
   return error;
 }
 
 /* Starts the workers that regions of `threads` threads need. Returns as gx_pool_run does. */
 GX_EXPORT int gx_pool_start(gx_pool *pool, int threads) {
-  pthread_mutex_lock(&pool->team.turn);
-  const int error = gx_pool_grow(&pool->team, threads);
-  pthread_mutex_unlock(&pool->team.turn);
+  pthread_mutex_lock(&pool->team.guard);
+  const int most = pool->team.threads;
+  const int error = threads < 1 || threads > most ? EINVAL : gx_pool_grow(&pool->team, threads);
+  pthread_mutex_unlock(&pool->team.guard);
   return error;
 }
 
@@ -106,9 +105,9 @@ GX_EXPORT const gx_runtime *gx_pool_runtime(const gx_pool *pool) {
 
 /* How many worker threads live. */
 GX_EXPORT int gx_pool_started(gx_pool *pool) {
-  pthread_mutex_lock(&pool->team.turn);
+  pthread_mutex_lock(&pool->team.guard);
   int started = pool->team.started;
-  pthread_mutex_unlock(&pool->team.turn);
+  pthread_mutex_unlock(&pool->team.guard);
   return started;
 }
 

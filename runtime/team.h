@@ -5,9 +5,9 @@
  * then sleep.
  *
  * More threads than can run at once do harm: at every barrier all wait for one that the system does
- * not let run. So a region gets no more threads than there are cores; and where others keep these
- * busy, so that a region's threads did little but wait for one another, the next regions run on the
- * caller's thread alone. Results do not depend on how many threads take part.
+ * not let run. So callers whose regions are at work at the same time share the cores; and where
+ * others keep these busy, so that a region's threads did little but wait for one another, the next
+ * regions run on the caller's thread alone. Results do not depend on how many threads take part.
  *
  * SPDX-License-Identifier: MIT-0 */
 
@@ -139,30 +139,42 @@ static inline void gx_meeting_wait(gx_barrier *base) {
   gx_signal_raise(&meeting->phase);
 }
 
-/* One thread of a team besides the caller's; `go` starts its next region. */
+/* A program at work on several threads, of which so many besides the caller's are not done. */
 typedef struct {
-  struct gx_team *team;
-  pthread_t thread;
-  int id;
-  gx_signal go;
-} gx_worker;
-
-/* A team of at most `threads` threads: the caller's and `started` of the threads - 1 `workers`, an
- * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
- * many threads as it asks for. So many regions were `crowded` in a row, so many run `alone` from now
- * on, if they take no longer than `alone_left` nanoseconds, and so many the next time. From `task` to
- * `done` it is the region at work; without a task, workers end. */
-typedef struct gx_team {
-  int threads, cores, started;
-  int crowded, alone, alone_next;
-  int64_t alone_left;
-  gx_worker *workers;
-  pthread_mutex_t turn;
   gx_task *task;
   void *context;
   gx_meeting meeting;
   _Atomic int pending;
   gx_signal done;
+} gx_region;
+
+/* One thread of a team besides the callers'. `go` starts it in a region, as number `id`, beside the
+ * worker `next`; raised without a region it ends the worker. `own` is used for regions of which this
+ * is the first worker: it stays when the region is over, because the last thread to be done may then
+ * still look for sleepers. */
+typedef struct gx_worker {
+  pthread_t thread;
+  int id;
+  gx_signal go;
+  gx_region *region;
+  struct gx_worker *next;
+  gx_region own;
+} gx_worker;
+
+/* A team of at most `threads` threads at once: callers' and `started` of the threads - 1 `workers`, an
+ * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
+ * many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
+ * `running`. So many regions were `crowded` in a row, so many run `alone` from now on, if they take
+ * no longer than `alone_left` nanoseconds, and so many the next time. The `guard` is held to read
+ * or change any of this, `freed` tells who waits that fewer threads are running. */
+typedef struct gx_team {
+  int threads, cores, started;
+  int callers, running;
+  int crowded, alone, alone_next;
+  int64_t alone_left;
+  gx_worker *workers;
+  pthread_mutex_t guard;
+  pthread_cond_t freed;
 } gx_team;
 
 /* Prepares a team; no thread starts before a region needs it. Returns 0 or an error number. In the
@@ -171,51 +183,60 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->threads = threads;
   team->cores = cores;
   team->started = 0;
+  team->callers = 0;
+  team->running = 0;
   team->crowded = 0;
   team->alone = 0;
   team->alone_next = GX_ALONE_FIRST;
   team->alone_left = 0;
   team->workers = workers;
-  team->task = NULL;
-  team->context = NULL;
-  team->meeting.base.wait = gx_meeting_wait;
-  atomic_init(&team->meeting.slept, 0);
-  atomic_init(&team->meeting.arrived, 0);
-  atomic_init(&team->pending, 0);
-  int error = pthread_mutex_init(&team->turn, NULL);
-  if (!error)
-    error = gx_signal_init(&team->meeting.phase);
-  return error ? error : gx_signal_init(&team->done);
+  const int error = pthread_mutex_init(&team->guard, NULL);
+  return error ? error : pthread_cond_init(&team->freed, NULL);
 }
 
 /* A worker's life. Everything of the region is read before `pending` falls: after that the caller
  * may go on to the next region. */
 static inline void *gx_worker_main(void *argument) {
   gx_worker *worker = argument;
-  gx_team *team = worker->team;
   for (uint32_t seen = 0;; seen++) {
     gx_signal_wait(&worker->go, seen);
-    if (!team->task)
+    gx_region *region = worker->region;
+    if (!region)
       return NULL;
-    team->task(team->context, (gx_thread){worker->id, team->meeting.count, &team->meeting.base});
-    if (atomic_fetch_sub(&team->pending, 1) == 1)
-      gx_signal_raise(&team->done);
+    const gx_thread thread = {worker->id, region->meeting.count, &region->meeting.base};
+    region->task(region->context, thread);
+    if (atomic_fetch_sub(&region->pending, 1) == 1)
+      gx_signal_raise(&region->done);
   }
 }
 
-/* How many of `threads` threads ever take part in a region. */
-static inline int gx_team_most(const gx_team *team, int threads) {
-  return team->cores && team->cores < threads ? team->cores : threads;
+/* How many threads of all regions ever run at once. */
+static inline int gx_team_most(const gx_team *team) {
+  return team->cores && team->cores < team->threads ? team->cores : team->threads;
 }
 
-/* Starts workers until a region of `threads` can run. Returns 0 or an error number. */
+/* Makes a worker ready for its life. Returns 0 or an error number. */
+static inline int gx_worker_init(gx_worker *worker) {
+  worker->region = NULL;
+  worker->next = NULL;
+  worker->own.meeting.base.wait = gx_meeting_wait;
+  atomic_init(&worker->own.meeting.slept, 0);
+  atomic_init(&worker->own.meeting.arrived, 0);
+  atomic_init(&worker->own.pending, 0);
+  int error = gx_signal_init(&worker->go);
+  if (!error)
+    error = gx_signal_init(&worker->own.meeting.phase);
+  return error ? error : gx_signal_init(&worker->own.done);
+}
+
+/* Starts workers until so many `threads` can run, one of them a caller's, or as many as ever do.
+ * Returns 0 or an error number. */
 static inline int gx_team_grow(gx_team *team, int threads) {
-  int error = threads < 1 || threads > team->threads ? EINVAL : 0;
-  while (!error && team->started < gx_team_most(team, threads) - 1) {
+  const int most = gx_team_most(team);
+  int error = 0;
+  while (!error && team->started < (threads < most ? threads : most) - 1) {
     gx_worker *worker = &team->workers[team->started];
-    worker->team = team;
-    worker->id = team->started + 1;
-    error = gx_signal_init(&worker->go);
+    error = gx_worker_init(worker);
     if (!error)
       error = pthread_create(&worker->thread, NULL, gx_worker_main, worker);
     if (!error)
@@ -224,9 +245,34 @@ static inline int gx_team_grow(gx_team *team, int threads) {
   return error;
 }
 
-/* How many of them take part in the next one. */
+/* How many of `threads` threads a region gets while so many callers are here: its share of the cores,
+ * one of them in any case. */
 static inline int gx_team_count(const gx_team *team, int threads) {
-  return team->alone ? 1 : gx_team_most(team, threads);
+  if (!team->cores)
+    return threads;
+  const int share = team->alone ? 1 : gx_team_most(team) / team->callers;
+  return share < 1 ? 1 : share < threads ? share : threads;
+}
+
+/* Waits until a region of at most `threads` threads can start, on one at once; gives how many are its
+ * own from now on. */
+static inline int gx_team_enter(gx_team *team, int threads) {
+  team->callers++;
+  int count = gx_team_count(team, threads);
+  while (count > 1 && count > gx_team_most(team) - team->running) {
+    pthread_cond_wait(&team->freed, &team->guard);
+    count = gx_team_count(team, threads);
+  }
+  team->running += count;
+  return count;
+}
+
+/* The region is over, and its `count` threads are free. */
+static inline void gx_team_leave(gx_team *team, int count) {
+  team->running -= count;
+  team->callers--;
+  if (team->callers)
+    pthread_cond_broadcast(&team->freed);
 }
 
 /* A region of several threads ran on one, for so many nanoseconds. */
@@ -235,9 +281,10 @@ static inline void gx_team_rested(gx_team *team, int64_t elapsed) {
   team->alone = team->alone_left > 0 ? team->alone - 1 : 0;
 }
 
-/* What the next regions learn from one of `count` threads that took so many nanoseconds. */
-static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed) {
-  const int64_t awake = count * elapsed - atomic_load(&team->meeting.slept);
+/* What the next regions learn from one of `count` threads that took so many nanoseconds, of which its
+ * threads slept so many, all together. */
+static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed, int64_t slept) {
+  const int64_t awake = count * elapsed - slept;
   if (elapsed <= 0 || awake >= elapsed / 100 * GX_CROWDED_PERCENT) {
     team->crowded = 0;
     team->alone_next = GX_ALONE_FIRST;
@@ -248,60 +295,97 @@ static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed) {
   }
 }
 
-/* One region, for a caller that holds `turn`: the task on at most `threads` threads, this one number
- * 0. */
-static inline int gx_team_region(gx_team *team, gx_task *task, void *context, int threads) {
-  const int error = gx_team_grow(team, threads);
-  if (error)
+/* Takes idle workers, of which there are enough, for a region of `count` > 1 threads; gives the first
+ * of them, whose own region it is. */
+static inline gx_worker *gx_team_claim(gx_team *team, int count) {
+  gx_worker *first = NULL, **link = &first;
+  for (int i = 0, id = 1; id < count; i++) {
+    gx_worker *worker = &team->workers[i];
+    if (worker->region)
+      continue;
+    *link = worker;
+    link = &worker->next;
+    worker->id = id++;
+    worker->region = &first->own;
+  }
+  *link = NULL;
+  return first;
+}
+
+/* Runs a task on the caller's thread and on these workers; gives how many nanoseconds all of them
+ * together slept. */
+static inline int64_t gx_region_run(gx_worker *first, gx_task *task, void *context, int count) {
+  gx_region *region = &first->own;
+  region->task = task;
+  region->context = context;
+  region->meeting.count = count;
+  atomic_store(&region->meeting.slept, 0);
+  atomic_store(&region->pending, count - 1);
+  const uint32_t done = atomic_load(&region->done.value);
+  for (gx_worker *worker = first; worker; worker = worker->next)
+    gx_signal_raise(&worker->go);
+  task(context, (gx_thread){0, count, &region->meeting.base});
+  const int64_t slept = gx_signal_wait(&region->done, done);
+  return slept + atomic_load(&region->meeting.slept);
+}
+
+/* One region, for a caller that holds the `guard`, which is released while the task is at work: on at
+ * most `threads` threads, this one number 0. `grow` starts workers. Returns 0, or an error number and
+ * nothing has run. */
+static inline int gx_team_region(gx_team *team, gx_task *task, void *context, int threads,
+                                 int (*grow)(gx_team *team, int threads)) {
+  if (threads < 1 || threads > team->threads)
+    return EINVAL;
+  const int count = gx_team_enter(team, threads);
+  const int error = count > 1 ? grow(team, team->running) : 0;
+  if (error) {
+    gx_team_leave(team, count);
     return error;
-  if (gx_team_most(team, threads) == 1) {
-    task(context, (gx_thread){0, 1, NULL});
-    return 0;
   }
-  const int count = gx_team_count(team, threads);
+  gx_worker *first = count > 1 ? gx_team_claim(team, count) : NULL;
+  int64_t slept = 0;
+  pthread_mutex_unlock(&team->guard);
   const int64_t start = gx_nanoseconds();
-  if (count == 1) {
+  if (first)
+    slept = gx_region_run(first, task, context, count);
+  else
     task(context, (gx_thread){0, 1, NULL});
-    gx_team_rested(team, gx_nanoseconds() - start);
-    return 0;
-  }
-  team->task = task;
-  team->context = context;
-  team->meeting.count = count;
-  atomic_store(&team->meeting.slept, 0);
-  atomic_store(&team->pending, count - 1);
-  uint32_t done = atomic_load(&team->done.value);
-  for (int i = 0; i < count - 1; i++)
-    gx_signal_raise(&team->workers[i].go);
-  task(context, (gx_thread){0, count, &team->meeting.base});
-  const int64_t slept = gx_signal_wait(&team->done, done);
-  atomic_fetch_add(&team->meeting.slept, slept);
-  gx_team_learn(team, count, gx_nanoseconds() - start);
+  const int64_t elapsed = gx_nanoseconds() - start;
+  pthread_mutex_lock(&team->guard);
+  for (gx_worker *worker = first; worker; worker = worker->next)
+    worker->region = NULL;
+  gx_team_leave(team, count);
+  if (first)
+    gx_team_learn(team, count, elapsed, slept);
+  else if (team->alone)
+    gx_team_rested(team, elapsed);
   return 0;
 }
 
 /* Runs the task on at most `threads` threads and returns 0, or an error number and nothing has run.
- * Callers take turns; a task must not start a region on its own team. Fits gx_runtime's `run`. */
+ * Several callers may have regions at work at once; a task must not start one on its own team. Fits
+ * gx_runtime's `run`. */
 static inline int gx_team_run(void *pool, gx_task *task, void *context, int threads) {
   gx_team *team = pool;
-  pthread_mutex_lock(&team->turn);
-  int error = gx_team_region(team, task, context, threads);
-  pthread_mutex_unlock(&team->turn);
+  pthread_mutex_lock(&team->guard);
+  int error = gx_team_region(team, task, context, threads, gx_team_grow);
+  pthread_mutex_unlock(&team->guard);
   return error;
 }
 
 /* Ends the workers. No region may be at work. */
 static inline void gx_team_destroy(gx_team *team) {
-  team->task = NULL;
   for (int i = 0; i < team->started; i++)
     gx_signal_raise(&team->workers[i].go);
   for (int i = 0; i < team->started; i++) {
-    pthread_join(team->workers[i].thread, NULL);
-    gx_signal_destroy(&team->workers[i].go);
+    gx_worker *worker = &team->workers[i];
+    pthread_join(worker->thread, NULL);
+    gx_signal_destroy(&worker->go);
+    gx_signal_destroy(&worker->own.meeting.phase);
+    gx_signal_destroy(&worker->own.done);
   }
-  gx_signal_destroy(&team->done);
-  gx_signal_destroy(&team->meeting.phase);
-  pthread_mutex_destroy(&team->turn);
+  pthread_cond_destroy(&team->freed);
+  pthread_mutex_destroy(&team->guard);
 }
 
 #endif

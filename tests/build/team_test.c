@@ -73,34 +73,28 @@ static void test_rounds(gx_pool *pool, int threads, int regions) {
   }
 }
 
-/* Several threads of the host use one pool; each region has the pool for itself. */
+/* Several threads of the host use one pool at once; each region has the threads that it asks for. */
 static gx_pool *shared_pool;
-
-static _Atomic int at_work;
 
 typedef struct {
   _Atomic int regions, threads, ran;
 } attendance;
 
-static void alone_task(void *context, gx_thread thread) {
+static void attended_task(void *context, gx_thread thread) {
   attendance *all = context;
   if (thread.id == 0) {
-    CHECK(atomic_fetch_add(&at_work, 1) == 0);
     all->regions++;
     all->threads += thread.count;
   }
   gx_barrier_wait(thread);
   all->ran++;
-  gx_barrier_wait(thread);
-  if (thread.id == 0)
-    CHECK(atomic_fetch_sub(&at_work, 1) == 1);
 }
 
 static void *caller(void *argument) {
   attendance all = {0};
   (void)argument;
   for (int i = 0; i < 200; i++)
-    CHECK(gx_pool_run(shared_pool, alone_task, &all, 1 + i % 4) == 0);
+    CHECK(gx_pool_run(shared_pool, attended_task, &all, 1 + i % 4) == 0);
   CHECK(all.regions == 200 && all.ran == 500 && all.threads == 500);
   return NULL;
 }
@@ -151,8 +145,7 @@ static void test_cores(void) {
 /* How many of the next regions, each `elapsed` ns long, run alone when one of 2 threads, 1000 ns long,
  * slept for so long. */
 static int learned_from(gx_team *team, int64_t slept, int64_t elapsed) {
-  atomic_store(&team->meeting.slept, slept);
-  gx_team_learn(team, 2, 1000);
+  gx_team_learn(team, 2, 1000, slept);
   int alone = 0;
   for (; gx_team_count(team, 2) == 1; alone++)
     gx_team_rested(team, elapsed);
@@ -168,6 +161,7 @@ static int learned(gx_team *team, int64_t slept) {
 static void test_crowded(void) {
   gx_pool *pool = gx_pool_create(2, 2);
   gx_team *team = &pool->team;
+  team->callers = 1;
   for (int again = 0; again < 2; again++) {
     CHECK(learned(team, 900) == 0);
     for (int wanted = 4; wanted <= 64; wanted *= 2)
@@ -181,6 +175,48 @@ static void test_crowded(void) {
     CHECK(learned(team, 900) == 0);
     CHECK(learned(team, 0) == 0);
   }
+  gx_pool_destroy(pool);
+}
+
+/* Callers that are here at once share the cores; one thread each has in any case, and at once. */
+static void test_sharing(void) {
+  gx_pool *pool = gx_pool_create(16, 8);
+  gx_team *team = &pool->team;
+  CHECK(gx_team_enter(team, 16) == 8);
+  CHECK(team->running == 8);
+  gx_team_leave(team, 8);
+  CHECK(gx_team_enter(team, 3) == 3 && gx_team_enter(team, 16) == 4);
+  CHECK(gx_team_enter(team, 1) == 1 && team->running == 8);
+  for (int callers = 4; callers < 9; callers++) {
+    team->callers = callers;
+    CHECK(gx_team_count(team, 16) == 8 / callers);
+  }
+  team->callers = 7;
+  CHECK(gx_team_enter(team, 16) == 1 && gx_team_enter(team, 16) == 1);
+  CHECK(team->callers == 9 && team->running == 10);
+  gx_pool_destroy(pool);
+}
+
+/* Two callers whose shares do not fit beside what the other one has wait for it. */
+static void *one_of_two(void *argument) {
+  static const int wanted[] = {1, 4, 2, 3};
+  gx_pool *pool = argument;
+  for (int i = 0; i < 400; i++) {
+    attendance all = {0};
+    CHECK(gx_pool_run(pool, attended_task, &all, wanted[i % 4]) == 0);
+    CHECK(all.regions == 1 && all.ran == all.threads && all.threads <= wanted[i % 4]);
+  }
+  return NULL;
+}
+
+static void test_two_callers(void) {
+  gx_pool *pool = gx_pool_create(4, 4);
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++)
+    CHECK(pthread_create(&threads[i], NULL, one_of_two, pool) == 0);
+  for (int i = 0; i < 2; i++)
+    pthread_join(threads[i], NULL);
+  CHECK(pool->team.running == 0 && pool->team.callers == 0 && gx_pool_started(pool) <= 3);
   gx_pool_destroy(pool);
 }
 
@@ -210,6 +246,8 @@ int main(int count, char **arguments) {
   test_limits();
   test_cores();
   test_crowded();
+  test_sharing();
+  test_two_callers();
   if (count == 1) {
     test_fork(pool);
     test_fork(pool);
