@@ -25,7 +25,7 @@
 #define GX_SPIN_NANOSECONDS 50000
 
 /* A region is crowded if fewer threads than this many percent of one were awake on the average: it
- * would have been about as fast on one. After so many of them in a row regions run alone, first for
+ * would have been about as fast on one; or if its task lately took less time on one. After so many of them in a row regions run alone, first for
  * a few times, then, as long as every new attempt is crowded, for twice as many, up to a limit; but
  * never, one of them aside, for longer than so many nanoseconds: the others may be gone by then. */
 #define GX_CROWDED_PERCENT 125
@@ -165,13 +165,15 @@ typedef struct gx_worker {
  * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
  * many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
  * `running`. So many regions were `crowded` in a row, so many run `alone` from now on, if they take
- * no longer than `alone_left` nanoseconds, and so many the next time. The `guard` is held to read
+ * no longer than `alone_left` nanoseconds, and so many the next time; `rested` is the task of the last
+ * of them, and `rested_time` how long those took on the average. The `guard` is held to read
  * or change any of this, `freed` tells who waits that fewer threads are running. */
 typedef struct gx_team {
   int threads, cores, started;
   int callers, running;
   int crowded, alone, alone_next;
-  int64_t alone_left;
+  int64_t alone_left, rested_time;
+  gx_task *rested;
   gx_worker *workers;
   pthread_mutex_t guard;
   pthread_cond_t freed;
@@ -189,6 +191,8 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->alone = 0;
   team->alone_next = GX_ALONE_FIRST;
   team->alone_left = 0;
+  team->rested_time = 0;
+  team->rested = NULL;
   team->workers = workers;
   const int error = pthread_mutex_init(&team->guard, NULL);
   return error ? error : pthread_cond_init(&team->freed, NULL);
@@ -276,16 +280,21 @@ static inline void gx_team_leave(gx_team *team, int count) {
 }
 
 /* A region of several threads ran on one, for so many nanoseconds. */
-static inline void gx_team_rested(gx_team *team, int64_t elapsed) {
+static inline void gx_team_rested(gx_team *team, gx_task *task, int64_t elapsed) {
+  const int64_t before = team->rested == task ? team->rested_time : elapsed;
+  team->rested = elapsed > 0 ? task : NULL;
+  team->rested_time = before + (elapsed - before) / 8;
   team->alone_left -= elapsed > 0 ? elapsed : 0;
-  team->alone = team->alone_left > 0 ? team->alone - 1 : 0;
+  team->alone = team->alone_left > 0 && team->alone > 0 ? team->alone - 1 : 0;
 }
 
 /* What the next regions learn from one of `count` threads that took so many nanoseconds, of which its
  * threads slept so many, all together. */
-static inline void gx_team_learn(gx_team *team, int count, int64_t elapsed, int64_t slept) {
+static inline void gx_team_learn(gx_team *team, gx_task *task, int count, int64_t elapsed,
+                                 int64_t slept) {
   const int64_t awake = count * elapsed - slept;
-  if (elapsed <= 0 || awake >= elapsed / 100 * GX_CROWDED_PERCENT) {
+  const int slower = team->rested == task && elapsed > team->rested_time;
+  if (elapsed <= 0 || (!slower && awake >= elapsed / 100 * GX_CROWDED_PERCENT)) {
     team->crowded = 0;
     team->alone_next = GX_ALONE_FIRST;
   } else if (++team->crowded >= GX_CROWDED_REGIONS) {
@@ -356,9 +365,9 @@ static inline int gx_team_region(gx_team *team, gx_task *task, void *context, in
     worker->region = NULL;
   gx_team_leave(team, count);
   if (first)
-    gx_team_learn(team, count, elapsed, slept);
+    gx_team_learn(team, task, count, elapsed, slept);
   else if (team->alone)
-    gx_team_rested(team, elapsed);
+    gx_team_rested(team, task, elapsed);
   return 0;
 }
 

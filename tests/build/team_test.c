@@ -145,10 +145,10 @@ static void test_cores(void) {
 /* How many of the next regions, each `elapsed` ns long, run alone when one of 2 threads, 1000 ns long,
  * slept for so long. */
 static int learned_from(gx_team *team, int64_t slept, int64_t elapsed) {
-  gx_team_learn(team, 2, 1000, slept);
+  gx_team_learn(team, rounds_task, 2, 1000, slept);
   int alone = 0;
   for (; gx_team_count(team, 2) == 1; alone++)
-    gx_team_rested(team, elapsed);
+    gx_team_rested(team, rounds_task, elapsed);
   return alone;
 }
 
@@ -173,6 +173,14 @@ static void test_crowded(void) {
     CHECK(learned_from(team, 1900, -900000000) == 64);
     CHECK(learned(team, 700) == 0);
     CHECK(learned(team, 900) == 0);
+    CHECK(learned(team, 0) == 0);
+    /* What took less time alone counts as crowded; another task says nothing about that. */
+    CHECK(learned(team, 900) == 0 && learned_from(team, 900, 400) == 4);
+    CHECK(learned_from(team, 0, 2000) == 8);
+    gx_team_learn(team, attended_task, 2, 1000, 0);
+    CHECK(team->crowded == 0 && gx_team_count(team, 2) == 2);
+    for (int i = 0; i < 40; i++)
+      gx_team_rested(team, rounds_task, 2000);
     CHECK(learned(team, 0) == 0);
   }
   gx_pool_destroy(pool);
