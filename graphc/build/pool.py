@@ -39,9 +39,9 @@ class RuntimePool:
     """A pool of at most `MAX_THREADS` threads, which start when a region first needs them.
 
     `handle` is the ``const gx_runtime *`` for generated code, as a cffi ``void *`` that any cffi
-    interface takes. Regions of several Python threads take turns. A region gets at most `cores`
-    threads, and one while the machine is busy; with 0 cores it gets as many as it asks for,
-    whatever the machine has and does. In the child of a fork the pool starts new workers.
+    interface takes. Regions of several Python threads share the `cores`, and a region gets one
+    thread while the machine is busy; with 0 cores it gets as many as it asks for, whatever the
+    machine has and does. In the child of a fork the pool starts new workers.
     """
 
     def __init__(self, cores: int) -> None:

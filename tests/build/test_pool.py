@@ -121,7 +121,7 @@ def test_there_is_one_pool() -> None:
     assert found == [runtime()] * 4
 
 
-def test_python_threads_take_turns(counter: Library) -> None:
+def test_regions_of_several_python_threads(counter: Library) -> None:
     results: set[int] = set()
 
     def work() -> None:
