@@ -89,7 +89,7 @@ class Tiles:
         if self.m % t.rows and not t.packs_left:
             start = self._let(inner, "top", smaller(row, index(self.m - t.rows)))
         if not self.kernel.in_depth_blocks:
-            inner += self._terms(start, k0, size, Var(INDEX, "GX_SET"))
+            inner += self._terms(row, start, k0, size, Var(INDEX, "GX_SET"))
             self._epilogue(inner, row, start)
             points.leave()
             return
@@ -101,7 +101,7 @@ class Tiles:
         goes_on = k0 % CHAIN if self.kernel.totals_bytes else k0
         mode = select(goes_on > 0, again, Var(INDEX, "GX_SET"))
         last = compare(">=", k0 + size, index(self.k))
-        terms, whole = self._terms(start, k0, size, mode), self._tile(start, k0, size, mode)
+        terms, whole = self._terms(row, start, k0, size, mode), self._tile(start, k0, size, mode)
         inner += [If(last, terms, [whole])] if self.kernel.asks else terms
         if self.kernel.totals_bytes:
             self._total(inner, at, k0, size)
@@ -112,21 +112,23 @@ class Tiles:
         points.leave()
         points.leave()
 
-    def _terms(self, start: Expr, k0: Expr, size: Expr, mode: Expr) -> list[Stmt]:
+    def _terms(self, row: Expr, start: Expr, k0: Expr, size: Expr, mode: Expr) -> list[Stmt]:
         """The terms of a tile from k0 on, in parts: before each the tile asks for some of the rows
-        that its epilogue reads.
+        that its epilogue reads, and of the next panel.
         """
         kernel, names, high = self.kernel, self.names, self.tiling.rows
         if kernel.asks < 2:
             body: list[Stmt] = []
             if kernel.asks:
                 self._ask(body, start, index(high))
+                self._ask_panel(body, row, _NONE)
             return [*body, self._tile(start, k0, size, mode)]
         going, q = Var(INDEX, names.fresh("mode")), Var(INDEX, names.fresh("q"))
         loop = For(q, index(0), index(kernel.asks), body := [])
         self.points.enter(body, [q])
         rows, done = -(-high // kernel.asks), -(-kernel.last_terms // kernel.asks)
         self._ask(body, start + q * rows, _part(q, rows, high))
+        self._ask_panel(body, row, q)
         terms = _part(q, done, kernel.last_terms)
         body.append(self._tile(start, k0, size, going, q * done, terms))
         body.append(Assign(going, Var(INDEX, "GX_RESUME")))
@@ -135,6 +137,8 @@ class Tiles:
 
     def _ask(self, body: list[Stmt], row: Expr, rows: Expr) -> None:
         """Asks for rows of a tile in all that the epilogue reads."""
+        if not self.kernel.streams:
+            return
         points, inner = self.points, list[Stmt]()
         u = Var(INDEX, self.names.fresh("u"))
         body.append(For(u, index(0), rows, inner))
@@ -146,6 +150,32 @@ class Tiles:
         }
         inner += [Do("gx_ask", (at, index(self.tiling.columns * n))) for at, n in size.items()]
         points.leave()
+
+    def _ask_panel(self, body: list[Stmt], row: Expr, q: Expr) -> None:
+        """Part q of a tile's request for its share of the panel that is packed next: some of its
+        lines, or a piece of each where lines are long.
+        """
+        t, asks = self.tiling, self.kernel.asks
+        if not self.kernel.foresees:
+            return
+        array, down, across, offset = self._operand(self.right)
+        count, step, length = (
+            (self.k, down, t.columns) if across == 1 else (t.columns, across, self.k)
+        )
+        share = -(-count // -(-self.m // t.rows))
+        some, piece = -(-share // asks), length
+        first: Expr = row // t.rows * share
+        begin, end = first + q * some, first + q * some + some
+        if share % some:
+            end = smaller(end, first + share)
+        at = offset + (self.column + t.columns) * across
+        if share < asks and length >= 32 * asks:
+            piece = -(-length // asks)
+            begin, end, at = first, first + share, at + q * piece
+        line = Var(INDEX, self.names.fresh("line"))
+        source = address(array, at + line * step)
+        ask = Do("gx_ask", (source, index(piece * self.dtype.itemsize)))
+        body.append(For(line, begin, smaller(end, index(count)), [ask]))
 
     def _tile(
         self, start: Expr, k0: Expr, size: Expr, mode: Expr, done: Expr = _NONE, count: Expr = _NONE

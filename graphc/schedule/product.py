@@ -36,6 +36,10 @@ PRODUCT_GRAIN = 1 << 18
 PREPARED_BYTES = 1 << 24
 #: Terms of a tile at least between two requests for what its epilogue will read.
 ASKING_TERMS = 48
+#: Bytes of a right operand that the caches near a core do not keep from step to step.
+FORESEEN_BYTES = 1 << 20
+#: In how many parts a tile asks for its share of the next panel, where its epilogue reads nothing.
+PANEL_PARTS = 4
 
 
 class Product(PointKernel):
@@ -204,12 +208,24 @@ class Product(PointKernel):
         """In how many parts a tile takes the last of its terms, with requests for the streams in
         between: so many lines at once would wait for one another.
         """
-        if not self.streams or (self.in_depth_blocks and self.tiling.depth % CHAIN == 0):
-            return 0
+        whole = self.in_depth_blocks and self.tiling.depth % CHAIN == 0
         most = min(self.tiling.rows, self.last_terms // ASKING_TERMS)
-        if not most or self.last_terms > CHAIN:
+        if not most or whole or self.last_terms > CHAIN:
             return 0
+        if not self.streams:
+            return min(most, PANEL_PARTS) if self.foresees else 0
         return -(-self.tiling.rows // -(-self.tiling.rows // most))
+
+    @cached_property
+    def foresees(self) -> bool:
+        """Whether tiles ask for the panel that is packed next: where it comes from afar, and lies
+        in lines that hardware does not foresee.
+        """
+        batch, _, n, k = self.shape
+        t = self.tiling
+        single = self.share is None and batch == 1 and n > t.columns and not self.in_depth_blocks
+        far = k * n * self._itemsize > FORESEEN_BYTES
+        return t.packs and single and far and not self.is_prepared and 1 in self._cut[3][1]
 
     def _is_at_hand(self, value: Value) -> bool:
         """Whether a value is in memory, made here, or the same everywhere."""

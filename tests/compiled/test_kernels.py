@@ -95,6 +95,12 @@ def test_products_of_transposed_operands():
     check(lambda x, y: (x.T @ y.T, y @ x, (y @ x).T * 2.0), x, y)
 
 
+def test_products_that_ask_for_the_next_panel():
+    x, plain, turned, r = normal(300, 500), normal(500, 620), normal(620, 500), normal(300, 620)
+    lowered = check(lambda x, y, t, r: (x @ y, x @ t.T, x @ t.T + r), x, plain, turned, r)
+    assert lowered.c_source.count("gx_ask") > 3
+
+
 def test_batched_products():
     cases = [((3, 2, 9, 17), (3, 2, 17, 33)), ((48, 8, 8), (48, 8, 8)), ((2, 130, 64), (2, 64, 70))]
     arrays = [(normal(*a), normal(*b)) for a, b in cases]
