@@ -8,7 +8,8 @@ higher number: the numbering is a schedule, and no cycle can arise.
 A node that reads nothing but what is in memory from the beginning (the decayed momentum of an
 optimizer, a comparison of labels) can be computed at any time: it waits until its first reader is
 placed, and joins that, so that it need not be written. So does a node of the backward pass that
-reads nothing but what the forward pass left, or what is computed again in the place of that.
+reads nothing but what the forward pass left, or what is computed again in the place of that, and
+one that makes much of little, as a choice of rows does from few of them.
 
 Within a group elements are numbered in row-major order. Two shapes of equal size number them
 alike, so a reshape does not end a group; a transposed or shifted read does.
@@ -36,6 +37,7 @@ from graphc.ir.spec import (
 from graphc.schedule.cuts import merged_cuts, shape_cuts
 from graphc.schedule.group import Group, Kind, Level
 from graphc.schedule.leaving import Leaving
+from graphc.schedule.matching import is_canonical, is_split_row, level_cuts, matches
 from graphc.schedule.storage import Role, Storage
 
 #: Simple operations of one fused body: larger ones make the C compiler slow (about quadratic).
@@ -48,10 +50,8 @@ MAX_WAITING = 32
 LARGE = 4096
 #: A backward node may join a forward group that so few groups have followed.
 RECENT = 4
-#: Rows this long are reduced by several threads where there are fewer than MIN_ROWS of them, so
-#: what follows such a reduction is a kernel of its own.
-LONG_ROW = 16384
-MIN_ROWS = 8
+#: Times that a result is larger than all it is made of which is better made where it is read.
+EXPANDED = 16
 
 
 #: What nodes that begin a group are, by their declarations; all others are ALONE.
@@ -99,7 +99,7 @@ class _Fusion:
         """Puts a node into a group, after those of its producers that wait; or lets it wait."""
         waiting = self._waiting_for(node)
         latest = self._latest(node, waiting)
-        if latest is None and self._may_wait(node):
+        if (latest is None or self._expands(node)) and self._may_wait(node):
             self.waiting[node] = 1 + max((self.waiting[n] for n in waiting), default=0)
             if self.waiting[node] <= MAX_WAITING:
                 return
@@ -115,6 +115,11 @@ class _Fusion:
     def _may_wait(self, node: Node) -> bool:
         """Single numbers do not wait: they are ready before everything that needs them."""
         return self._is_pointwise(node) and node.types[0].size > 1
+
+    def _expands(self, node: Node) -> bool:
+        """Whether a node's result is many times as large as all that it is made of."""
+        read = sum(root.type.nbytes for root in self._roots(node))
+        return node.types[0].size >= self.large and EXPANDED * read <= node.types[0].nbytes
 
     def _is_pointwise(self, node: Node) -> bool:
         return isinstance(self.storage.spec[node], (Scalar, Pointwise))
@@ -274,7 +279,7 @@ class _Fusion:
             return None
         for value in within:
             have = self._access(value, group)
-            if have is None or not _matches(shape, have, wanted, group.row):
+            if have is None or not matches(shape, have, wanted, group.row):
                 return None
             after_reduction = wanted is Level.FULL and group.level[self._base(value)] is Level.ROW
             if after_reduction and is_split_row(group):
@@ -314,7 +319,7 @@ class _Fusion:
             joins = (
                 canonical
                 and access is not None
-                and _matches(value.shape, access, Level.FULL, latest.row)
+                and matches(value.shape, access, Level.FULL, latest.row)
                 and latest.kind in (Kind.LOOPS, Kind.COLUMNS)
                 and self._fits(node, latest, 1)
             )
@@ -345,52 +350,3 @@ class _Fusion:
             group.columns = (outer, reduced, inner)
         self.groups.append(group)
         self._add(group, node, Level.ROW, group.cuts, 1)
-
-
-def is_split_row(group: Group) -> bool:
-    """Whether several threads share a row of a group's reductions: a function of shape alone."""
-    return (
-        not group.whole
-        and group.row is not None
-        and group.row >= LONG_ROW
-        and group.rows < MIN_ROWS
-    )
-
-
-def level_cuts(group: Group, shape: tuple[int, ...], level: Level) -> frozenset[int] | None:
-    """The cuts of a group with one more member; a row's number moves by whole rows."""
-    own = shape_cuts(shape)
-    if level is Level.ROW:
-        assert group.row is not None
-        own = frozenset(cut * group.row for cut in own)
-    return merged_cuts(group.cuts, own)
-
-
-def _matches(shape: tuple[int, ...], have: Strided, wanted: Level, row: int | None) -> bool:
-    """Whether an access numbers the elements of a shape as the group does."""
-    if have.offset:
-        return False
-    for extent, stride, step in zip(shape, have.strides, row_major(shape), strict=True):
-        if extent == 1:
-            continue
-        if wanted is Level.ROW:
-            assert row is not None
-            if stride != step * row:
-                return False
-        elif stride != step and not (stride == 0 and row is not None and step * extent <= row):
-            return False
-    if wanted is Level.FULL and row is not None:
-        # Either everything moves (a full member) or nothing does within a row (a row's number).
-        inside = [
-            s != 0
-            for n, s, step in zip(shape, have.strides, row_major(shape), strict=True)
-            if n > 1 and step * n <= row
-        ]
-        return all(inside) or not any(inside)
-    return True
-
-
-def is_canonical(spec: Reduce, shape: tuple[int, ...]) -> bool:
-    """Whether a reduction's axes already are in the order outer, reduced, inner."""
-    moved = [a for a in spec.order(len(shape)) if shape[a] != 1]
-    return moved == sorted(moved)

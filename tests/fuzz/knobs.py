@@ -15,8 +15,8 @@ import numpy as np
 _SIZES: tuple[tuple[tuple[str, ...], str, tuple[Any, ...]], ...] = (
     (("schedule.kernel",), "GRAIN", (1, 64, 512)),
     (("schedule.product",), "PRODUCT_GRAIN", (1, 4096)),
-    (("schedule.fuse",), "LONG_ROW", (5, 64, 600)),
-    (("schedule.fuse",), "MIN_ROWS", (2, 100)),
+    (("schedule.matching",), "LONG_ROW", (5, 64, 600)),
+    (("schedule.matching",), "MIN_ROWS", (2, 100)),
     (("schedule.fuse",), "LARGE", (2, 64)),
     (("schedule.fuse",), "RECENT", (1, 40)),
     (("schedule.fuse",), "MAX_WAITING", (1, 3)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphc import ops
+from graphc.dtypes import int32
 from graphc.ir.graph import Op, Value, apply
 from graphc.ops.arithmetic import Add
 from graphc.ops.constant import Constant
@@ -17,8 +18,12 @@ from graphc.ops.indexing import Gather, Pick
 from graphc.ops.laws.arithmetic import plus_zero
 from graphc.ops.laws.table import filling, is_filled, law
 from graphc.ops.placing import Concat, Pad
+from graphc.ops.scatter import ScatterAdd
 from graphc.ops.shape import Broadcast, Permute
 from graphc.ops.slicing import Slice
+
+#: Rows for each row that is touched, and bytes, of an array of which only those are worth storing.
+FEW_ROWS, LARGE = 8, 1 << 18
 
 
 @law(Constant)
@@ -219,6 +224,22 @@ def taking_from_one_number(op: Op, x: Value, *indices: Value) -> Value | None:
         return None
     result = op.infer(x.type, *[v.type for v in indices])[0]
     return ops.full(result.shape, number, result.dtype)
+
+
+@law(ScatterAdd)
+def sum_of_few_rows(op: ScatterAdd, x: Value, updates: Value, *indices: Value) -> Value | None:
+    """scatter_add(0, u, i) = gather(scatter_add(0, u, place[i]), place): the rows that are touched,
+    and one of zeros for all the others, where `place` says which. Few rows stand for a large array
+    that whoever reads it row by row need not have in memory"""
+    count = indices[0].type.size
+    few = op.count == 1 and op.batches == 0 and FEW_ROWS * count <= x.shape[0]
+    if not few or not is_filled(x, 0.0) or x.type.nbytes < LARGE or count == 0:
+        return None
+    numbers = ops.reshape(ops.iota((count,), 0, int32), indices[0].shape)
+    places = ops.scatter_set(ops.full(x.shape[:1], count, int32), numbers, indices)
+    zeros = ops.full((count + 1, *x.shape[1:]), 0, x.dtype)
+    rows = ops.scatter_add(zeros, updates, [ops.gather(places, indices)])
+    return ops.gather(rows, [places])
 
 
 @law(Pick)

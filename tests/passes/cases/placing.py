@@ -210,3 +210,27 @@ fires(
 )
 silent(laws.pick_first, picking(lambda x, y: ops.sort(x, 1)))
 silent(laws.pick_of_a_broadcast, picking(lambda x, y: spread(x, (1,))))
+
+
+def scattered(
+    shape: tuple[int, ...], at: tuple[int, ...], fill: float = 0.0, axes: int = 1
+) -> Build:
+    """Sums of rows of which some have one place, before the beginning and behind the end too."""
+
+    def build(i: Inputs) -> Value:
+        places = [i.given(np.resize([3, -5, 3, 2**40, -(2**40)], at), int64) for _ in range(axes)]
+        zeros = ops.full(shape, fill, i.dtype)
+        return ops.scatter_add(zeros, i.array((*at, *shape[axes:])), places)
+
+    return build
+
+
+fires(laws.sum_of_few_rows, scattered((2**14, 4), (7,)), scattered((2**16,), (5, 3)))
+silent(
+    laws.sum_of_few_rows,
+    scattered((2**10, 4), (7,)),
+    scattered((2**14, 4), (2**12,)),
+    scattered((2**14, 4), (7,), fill=-0.0),
+    scattered((2**8, 2**8), (7,), axes=2),
+    scattered((2**14, 4), (0,)),
+)
