@@ -9,8 +9,8 @@ from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Reduce
 from graphc.schedule.cost import COUNTER, FOLD, Work, vectors
 from graphc.schedule.encoding import Bits
-from graphc.schedule.matching import is_split_row
 from graphc.schedule.kernel import PointKernel, Workspace, cost_of, grain
+from graphc.schedule.matching import is_split_row
 from graphc.schedule.rows import RowPlan
 from graphc.schedule.runs import is_positional, merged_axes
 from graphc.schedule.share import row_axes
