@@ -11,6 +11,7 @@
  *
  * SPDX-License-Identifier: MIT-0 */
 
+#include "gemm.h"
 #include "math_exp.h"
 #include "math_log.h"
 
@@ -19,6 +20,14 @@
 
 /* Keys, and queries, of a tile. */
 #define GX_ATTEND_TILE 64
+
+/* Asks for rows of `bytes` bytes that lie `stride` bytes apart: those of a head whose turn is next,
+ * a few in every register tile's time. They come from another core's caches, or from farther away. */
+static inline void gx_attend_ask(int64_t rows, int64_t bytes, const void *first, int64_t stride) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t at = 0; at < bytes; at += 64)
+      GX_PREFETCH((const char *)first + r * stride + at);
+}
 
 /* From number 15 - i on: which queries of a group do not see the key i of the group's own. Hazard:
  * gcc 12 takes loops that compute this apart, and its vectors with them; these load it as data. */

@@ -106,7 +106,7 @@ class _Generator(ScoreTiles):
         self.product(
             inner, rows, self.values, self.seen(count, edge, self.kernel.across(self.values)[0]),
             lambda r: (address("scores", r), 1, TILE), lambda r, c: values.address(column, c),
-            values.stride, Rows("mixed", index(0), wide), index(0), adds_after(column),
+            values.stride, Rows("mixed", index(0), wide), index(0), adds_after(column), (q, k, v),
         )  # fmt: skip
         body.append(Do(f"gx_attend_end_{self.suffix}", (rows, scale, "largest", "total")))
         if out in self.arrays:
@@ -198,7 +198,9 @@ class _Generator(ScoreTiles):
             "scores", "slopes",
         )))  # fmt: skip
 
-        def summed(array: str, source: Rows, into: Rows | None, width: int) -> None:
+        def summed(
+            array: str, source: Rows, into: Rows | None, width: int, wanted: Sequence[Value]
+        ) -> None:
             """The rows of keys of a tile times rows of queries."""
             if into is None:
                 return
@@ -206,11 +208,12 @@ class _Generator(ScoreTiles):
                 body, count, width, lambda r: rows - self.unseeing(r, edge),
                 lambda r: (address(array, r * TILE + self.unseeing(r, edge)), TILE, 1),
                 lambda r, c: source.address(row + self.unseeing(r, edge), c),
-                source.stride, into, column, adds_after(before),
+                source.stride, into, column, adds_after(before), wanted,
             )  # fmt: skip
 
-        summed("scores", pulls, dv, self.values)
-        summed("slopes", queries, dk, self.width)
+        q, k, v, _, _, g = self.kernel.node.inputs[:6]
+        summed("scores", pulls, dv, self.values, (v, g))
+        summed("slopes", queries, dk, self.width, (q, k))
         if dq is not None:
             self.product(
                 body, rows, self.width, self.seen(count, edge, self.kernel.across(self.width)[0]),

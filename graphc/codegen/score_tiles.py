@@ -71,6 +71,7 @@ class ScoreTiles:
         )
         self.group = self.heads // self.kv_heads
         self.causal = kernel.attend.causal
+        self.ahead: tuple[Expr, ...] = ()
         self.body: list[Stmt] = []
         per_thread = kernel.workspace.per_thread
         for name, (offset, _) in kernel.parts.items():
@@ -102,11 +103,17 @@ class ScoreTiles:
         return var
 
     def units(self) -> tuple[Var, Var, list[Stmt]]:
-        """The loop over the thread's units: their number, the thread's first, the body."""
+        """The loop over the thread's units: their number, the thread's first, the body. Where a
+        unit is a single tile of scores it reads its operands but once, from far away: while it
+        runs the head that is `ahead` is asked for.
+        """
         share = self.names.fresh("part")
         self.body.append(Share(share, index(self.kernel.units), self.kernel.grain))
-        first = Var(INDEX, f"{share}.begin")
-        unit, body = self.loop(self.body, "unit", first, Var(INDEX, f"{share}.end"))
+        first, end = Var(INDEX, f"{share}.begin"), Var(INDEX, f"{share}.end")
+        unit, body = self.loop(self.body, "unit", first, end)
+        if self.group == 1 and max(self.time, self.keys) <= TILE:
+            following = self.let(body, "next", smaller(unit + 1, end - 1))
+            self.ahead = following // self.heads, following % self.heads
         return unit, first, body
 
     # What of a tile counts.
@@ -189,14 +196,21 @@ class ScoreTiles:
     def product(
         self, body: list[Stmt], rows: Expr, width: int, depth: Callable[[Expr], Expr],
         left: Callable[[Expr], tuple[str, int, int]], right: Callable[[Expr, Expr], str],
-        right_stride: int, into: Rows, first: Expr, mode: Expr,
+        right_stride: int, into: Rows, first: Expr, mode: Expr, wanted: Sequence[Value] = (),
     ) -> None:  # fmt: skip
         """Register tiles of a product that is `width` wide, padded. `left` gives, for the first row
         of a tile, address and strides, `right` the address for that and the first column; rows of
-        `into` from `first` on take the result.
+        `into` from `first` on take the result. `wanted` are asked for, of the head that is ahead.
         """
         tile = self.kernel.across(width)
         r, inner = self.loop(body, "r", index(0), rows, tile[0])
+        for value in wanted if self.ahead else ():
+            source = address(self.array(value), self.offset(value, *self.ahead, r, index(0)))
+            size = self.dtype.itemsize
+            extents = index(tile[0]), index(value.shape[3] * size)
+            inner.append(
+                Do("gx_attend_ask", (*extents, source, index(self.strides(value)[0] * size)))
+            )
         terms = depth(r)
         c, innermost = self.loop(inner, "c", index(0), index(self.kernel.padded(width)), tile[1])
         a, a_row, a_step = left(r)
