@@ -53,11 +53,11 @@ static inline int64_t gx_attend_whole(int64_t end, int64_t edge, int64_t c) {
 /* Defines
  *     void name(int64_t queries, int64_t keys, int64_t edge, T scale, int begin, int64_t rows,
  *               int64_t width, T *scores, T *largest, T *total, T *mixed)
- * Scores times scale, which is positive, become their exponentials, less the largest of the query so
- * far; `total`, and `rows` rows of `width` numbers in `mixed`, which have been summed with another
+ * Scores times scale, which is positive and holds 1 / ln 2, less the largest of the query so far,
+ * become powers of 2; `total`, and `rows` rows of `width` numbers in `mixed`, which have been summed with another
  * largest one, are put right. `largest` is kept before it is scaled. With `begin` nothing was seen
  * before, and nothing is read of these. */
-#define GX_ATTEND_ROWS(name, T, EXP, SELECT) \
+#define GX_ATTEND_ROWS(name, T, EXP2, SELECT) \
   static inline void name(int64_t queries, int64_t keys, int64_t edge, T scale, int begin, \
                           int64_t rows, int64_t width, T *restrict scores, T *restrict largest, \
                           T *restrict total, T *restrict mixed) { \
@@ -96,17 +96,17 @@ static inline int64_t gx_attend_whole(int64_t end, int64_t edge, int64_t c) {
       } \
       for (int l = 0; l < lanes; l++) \
         shift[l] = SELECT(most[l] == -INFINITY, 0, most[l] * scale); \
-      for (int l = 0; l < lanes; l++) factor[c + l] = EXP(largest[c + l] * scale - shift[l]); \
+      for (int l = 0; l < lanes; l++) factor[c + l] = EXP2(largest[c + l] * scale - shift[l]); \
       for (int l = 0; l < lanes; l++) sum[l] = total[c + l] * factor[c + l]; \
       for (int l = 0; l < lanes; l++) changed |= most[l] != largest[c + l]; \
       memcpy(largest + c, most, sizeof most); \
       for (int64_t k = 0; k < end; k += 4) { \
         T *restrict s = scores + k * tile + c; \
         for (int l = 0; l < lanes; l++) { \
-          const T p0 = EXP(s[l] * scale - shift[l]); \
-          const T p1 = EXP(s[l + tile] * scale - shift[l]); \
-          const T p2 = EXP(s[l + 2 * tile] * scale - shift[l]); \
-          const T p3 = EXP(s[l + 3 * tile] * scale - shift[l]); \
+          const T p0 = EXP2(s[l] * scale - shift[l]); \
+          const T p1 = EXP2(s[l + tile] * scale - shift[l]); \
+          const T p2 = EXP2(s[l + 2 * tile] * scale - shift[l]); \
+          const T p3 = EXP2(s[l + 3 * tile] * scale - shift[l]); \
           s[l] = p0; \
           s[l + tile] = p1; \
           s[l + 2 * tile] = p2; \
@@ -122,9 +122,9 @@ static inline int64_t gx_attend_whole(int64_t end, int64_t edge, int64_t c) {
     } \
   }
 
-GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp_falling_f32, gx_select_f32)
+GX_ATTEND_ROWS(gx_attend_rows_f32, float, gx_exp2_falling_f32, gx_select_f32)
 
-GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp_falling_f64, gx_select_f64)
+GX_ATTEND_ROWS(gx_attend_rows_f64, double, gx_exp2_falling_f64, gx_select_f64)
 
 /* Defines the end of a block of queries: `largest` becomes the log-sum-exp, and `total` what `mixed`
  * is multiplied with. A query that saw nothing gives +inf and 1: nothing was mixed. */

@@ -103,17 +103,18 @@ GX_INLINE double gx_exp_normal_f64(double x) {
   return p * gx_power_f64(t);
 }
 
-/* 2^x / 2^n = 1 + r P(r), n = x rounded, for |x| below 2^22; P has degree 5, error 2^-27. *t becomes
- * n + GX_MAGIC_F32. A larger x gives any number, NaN gives NaN. */
+/* 2^x / 2^n = 1 + r P(r), n = x rounded, for |x| below 2^22; P has degree 5, error 2^-27, and is
+ * summed by pairs of terms (Estrin), which wait less for one another. *t becomes n + GX_MAGIC_F32. A
+ * larger x gives any number, NaN gives NaN. */
 GX_INLINE float gx_exp2_reduced_f32(float x, float *t) {
   *t = x + GX_MAGIC_F32;
   float r = x - (*t - GX_MAGIC_F32);
-  float p = 0x1.4bdd72p-13f;
-  p = GX_FMA_F32(p, r, 0x1.5fbd06p-10f);
-  p = GX_FMA_F32(p, r, 0x1.3b21cap-7f);
-  p = GX_FMA_F32(p, r, 0x1.c6ada8p-5f);
-  p = GX_FMA_F32(p, r, 0x1.ebfbe6p-3f);
-  p = GX_FMA_F32(p, r, 0x1.62e432p-1f);
+  float low = GX_FMA_F32(0x1.ebfbe6p-3f, r, 0x1.62e432p-1f);
+  float middle = GX_FMA_F32(0x1.3b21cap-7f, r, 0x1.c6ada8p-5f);
+  float high = GX_FMA_F32(0x1.4bdd72p-13f, r, 0x1.5fbd06p-10f);
+  float r2 = r * r;
+  float p = GX_FMA_F32(high, r2, middle);
+  p = GX_FMA_F32(p, r2, low);
   return GX_FMA_F32(p, r, 1.0f);
 }
 
@@ -152,20 +153,29 @@ GX_INLINE double gx_exp2_f64(double x) {
   return gx_select_f64(x < -1076.0, 0.0, y);
 }
 
-/* e^x for x below 87, as 2^(x / ln 2) with the quotient rounded: the relative error is 2^-23 and
- * 2^-24 |x|, that of rounding x. So it is for weights of sums. Numbers below 2^-125 are 0, NaN gives
- * NaN. */
-GX_INLINE float gx_exp_falling_f32(float x) {
+/* 2^x for x below 127, where numbers below 2^-124 are 0. NaN gives NaN. */
+GX_INLINE float gx_exp2_falling_f32(float x) {
   float t;
-  float p = gx_exp2_reduced_f32(x * 0x1.715476p+0f, &t);
-  return gx_select_f32(x < -86.0f, 0.0f, p * gx_power_f32(t));
+  float p = gx_exp2_reduced_f32(x, &t);
+  return gx_select_f32(x < -124.0f, 0.0f, p * gx_power_f32(t));
 }
 
-/* As gx_exp_falling_f32, for x below 708: 2^-52 and 2^-53 |x|; numbers below 2^-1021 are 0. */
-GX_INLINE double gx_exp_falling_f64(double x) {
+/* As gx_exp2_falling_f32, for x below 1023; numbers below 2^-1020 are 0. */
+GX_INLINE double gx_exp2_falling_f64(double x) {
   double t;
-  double p = gx_exp2_reduced_f64(x * 0x1.71547652b82fep+0, &t);
-  return gx_select_f64(x < -707.0, 0.0, p * gx_power_f64(t));
+  double p = gx_exp2_reduced_f64(x, &t);
+  return gx_select_f64(x < -1020.0, 0.0, p * gx_power_f64(t));
+}
+
+/* e^x for x below 87, as 2^(x / ln 2) with the quotient rounded: the relative error is 2^-23 and
+ * 2^-24 |x|, that of rounding x. So it is for weights of sums. Numbers below 2^-124 are 0. */
+GX_INLINE float gx_exp_falling_f32(float x) {
+  return gx_exp2_falling_f32(x * 0x1.715476p+0f);
+}
+
+/* As gx_exp_falling_f32, for x below 708: 2^-52 and 2^-53 |x|; numbers below 2^-1020 are 0. */
+GX_INLINE double gx_exp_falling_f64(double x) {
+  return gx_exp2_falling_f64(x * 0x1.71547652b82fep+0);
 }
 
 /* e^x - 1 = 2^n E + (2^n - 1), E = e^r - 1 = r + r^2 Q(r), Q of degree 5, error 2^-28. Worked with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import e, inf, log2
 
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments
@@ -29,7 +29,7 @@ class _Generator(ScoreTiles):
     def _scores(
         self, body: list[Stmt], rows: Expr, columns: Expr, keys: Rows, queries: Expr,
         column: Expr, head: Sequence[Expr], row: Expr,
-    ) -> tuple[Expr, Expr]:  # fmt: skip
+    ) -> tuple[Const, Expr]:  # fmt: skip
         """A tile of k qᵀ, with the mask; gives the factor and the keys that exist. `queries` is the
         number of the first query in the working array.
         """
@@ -99,8 +99,9 @@ class _Generator(ScoreTiles):
         column, inner = self.tiles(body, "j", index(0), last)
         scale, count = self._scores(inner, rows, columns, keys, index(0), column, (batch, h), row)
         edge, wide = self.edge(row, column), self.kernel.padded(self.values)
+        binary = const(scale.value * log2(e), self.dtype)
         inner.append(Do(f"gx_attend_rows_{self.suffix}", (
-            columns, count, edge, scale, _begins(column), rows, index(wide), "scores", "largest",
+            columns, count, edge, binary, _begins(column), rows, index(wide), "scores", "largest",
             "total", "mixed",
         )))  # fmt: skip
         self.product(

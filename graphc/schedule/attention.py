@@ -6,7 +6,7 @@ from functools import cached_property
 
 from graphc.ir.graph import Node, Value
 from graphc.ir.spec import Attend
-from graphc.schedule.cost import OPERATIONS, PACK, Work, vectors
+from graphc.schedule.cost import OPERATIONS, PACK, PACK_TURNED, Work, vectors
 from graphc.schedule.kernel import Kernel, Workspace
 from graphc.schedule.product import PRODUCT_GRAIN
 from graphc.schedule.tiles import attention_tile, round_up, tile_cycles, width_tile
@@ -17,8 +17,8 @@ TILE = 64
 GROUP_BYTES = 64
 
 #: Simple operations of a score, exponential included, forward and backward.
-SCORE_COST = 20
-SLOPE_COST = 24
+SCORE_COST = 18
+SLOPE_COST = 20
 
 
 class Attention(Kernel):
@@ -122,7 +122,9 @@ class Attention(Kernel):
         each = SLOPE_COST if self.attend.gradient else SCORE_COST
         exponentials = rows * vectors(TILE, self.isa, self.dtype) * each / OPERATIONS
         cycles = sum(seen) * (products + exponentials)
-        cycles += self.workspace.per_thread * PACK
+        operands = width + value_width if self.attend.gradient else width
+        copied = sum(self.parts[name][1] for name in self.packed)
+        cycles += self.dtype.itemsize * (time * operands * PACK_TURNED + copied * PACK)
         return Work(batch * heads * cycles, self.units)
 
     @property
