@@ -54,9 +54,9 @@ static inline int64_t gx_attend_whole(int64_t end, int64_t edge, int64_t c) {
  *     void name(int64_t queries, int64_t keys, int64_t edge, T scale, int begin, int64_t rows,
  *               int64_t width, T *scores, T *largest, T *total, T *mixed)
  * Scores times scale, which is positive and holds 1 / ln 2, less the largest of the query so far,
- * become powers of 2; `total`, and `rows` rows of `width` numbers in `mixed`, which have been summed with another
- * largest one, are put right. `largest` is kept before it is scaled. With `begin` nothing was seen
- * before, and nothing is read of these. */
+ * become powers of 2; `total`, and `rows` rows of `width` numbers in `mixed`, which have been summed
+ * with another largest one, are put right. `largest` is kept before it is scaled. With `begin` nothing
+ * was seen before, and nothing is read of these. */
 #define GX_ATTEND_ROWS(name, T, EXP2, SELECT) \
   static inline void name(int64_t queries, int64_t keys, int64_t edge, T scale, int begin, \
                           int64_t rows, int64_t width, T *restrict scores, T *restrict largest, \

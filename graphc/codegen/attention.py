@@ -47,9 +47,11 @@ class _Generator(ScoreTiles):
         k, inner = self.loop(body, "k", index(0), count)
         c, innermost = self.loop(inner, "c", index(0), columns)
         at = k * TILE + c
-        score: Expr = Load(self.dtype, "scores", at) * const(scale, self.dtype)
+        score = Load(self.dtype, "scores", at) * const(scale, self.dtype)
         entry = Load(self.dtype, "masks", at)
         if mask is not None and mask.dtype is bool_:
+            # A load under a condition would keep the loop scalar.
+            score = self.let(innermost, "score", score)
             counts = compare("!=", entry, const(0, self.dtype))
             score = select(counts, score, const(-inf, self.dtype))
         elif mask is not None:
