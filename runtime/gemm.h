@@ -100,8 +100,8 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  *     void name(int64_t k, const T *a, int64_t a_row, int64_t a_step,
  *               const T *b, int64_t b_step, T *tile, int mode)
  *     void name##_runs(int64_t runs, const int64_t *at, int64_t k, const T *a, int64_t a_row,
- *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int mode,
- *                      const T *left_ahead, int64_t left_bytes, const T *right_ahead,
+ *                      int64_t a_step, const T *b, int64_t b_step, T *tile, int64_t tile_row,
+ *                      int mode, const T *left_ahead, int64_t left_bytes, const T *right_ahead,
  *                      int64_t right_bytes)
  *     void name##_into(int64_t k, …, const T *b, int64_t b_step, T *tile, int64_t tile_row, int mode)
  * The first puts into tile[r*NR + c] the sum over 0 <= i < k of a[r*a_row + i*a_step] times
@@ -119,7 +119,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
  * lines that somebody reads later: `left_bytes` and `right_bytes`, from the two addresses on, run
  * after run. Many lines at once would keep what the run reads waiting.
  *
- * The third is the first for a tile whose rows are tile_row elements apart instead of NR.
+ * The third is the first. The tile's rows are tile_row elements apart in both, instead of NR.
  *
  * TERM is GX_TILE_TERM; with GX_LANES_TERM element (r, c) is the sum of a[r*a_row + i*a_step + c]
  * times b[i*b_step + c]: products of rows with themselves, as in convolutions of which every channel
@@ -148,10 +148,10 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
   } \
   static inline __attribute__((unused)) void name##_runs( \
       int64_t runs, const int64_t *restrict at, int64_t k, const T *restrict a, int64_t a_row, \
-      int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int mode, \
-      const T *left_ahead, int64_t left_bytes, const T *right_ahead, int64_t right_bytes) { \
+      int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int64_t tile_row, \
+      int mode, const T *left_ahead, int64_t left_bytes, const T *right_ahead, int64_t right_bytes) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
-    enum { last = (NR) - lanes, groups = ((MR) + 3) / 4, tile_row = (NR) }; \
+    enum { last = (NR) - lanes, groups = ((MR) + 3) / 4 }; \
     int64_t run = 0, done = 0; \
     do { \
       GX_TILE_BEGIN(V, MR) \

@@ -51,7 +51,8 @@ class _Generator:
         points.add(workspace_pointer("weights", self.dtype, 0))
         own = kernel.workspace.per_thread
         points.add(workspace_pointer("rows", self.dtype, kernel.panel_bytes, own))
-        points.add(Array("tile", self.dtype, self.rows * self.columns))
+        if not kernel.stores_tiles:
+            points.add(Array("tile", self.dtype, self.rows * self.columns))
         if self.taps:
             self._pack()
         points.add(Barrier())
@@ -182,9 +183,25 @@ class _Generator:
             runs, address("runs", run), terms, address("rows", at), index(last),
             index(kernel.spacing),
             address("weights", number * (kernel.depth * self.columns)), index(self.columns),
-            "tile", Var(INDEX, "GX_SET"), "NULL", index(0), "NULL", index(0),
+            *self._tile(panel, position, firsts), Var(INDEX, "GX_SET"),
+            "NULL", index(0), "NULL", index(0),
         )))  # fmt: skip
-        self._epilogue(panel, position, firsts, limits[-1])
+        if not kernel.stores_tiles:
+            self._epilogue(panel, position, firsts, limits[-1])
+
+    def _tile(self, panel: Expr, position: list[Expr], firsts: list[Expr]) -> tuple[str, Expr]:
+        """Where a tile goes, and how far its rows lie apart."""
+        kernel, points = self.kernel, self.points
+        if not kernel.stores_tiles:
+            return "tile", index(self.columns)
+        place = kernel.storage.places[kernel.node.outputs[0]]
+        image, *steps, _ = place.strided.strides
+        at = self.image * image + place.strided.offset
+        for q, axis, first, step in zip(position, kernel.axes, firsts, steps, strict=True):
+            at = at + (q * axis.lines[0].step + first) * step
+        at = at + self.group * kernel.outputs + panel * self.columns
+        row = kernel.axes[-1].lines[0].step * steps[-1]
+        return address(points.arrays[place.root], at), index(row)
 
     def _epilogue(self, panel: Expr, position: list[Expr], firsts: list[Expr], limit: Expr) -> None:
         """The fused members of every element of a finished tile."""

@@ -187,7 +187,8 @@ class _Generator:
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
             lines, "runs", terms, address("rows", left), index(kernel.apart_by), index(pixel),
             *right,
-            address("sums", at + tile * self.columns), Var(INDEX, "GX_ACCUMULATE"),
+            address("sums", at + tile * self.columns), index(self.columns),
+            Var(INDEX, "GX_ACCUMULATE"),
             *self._ahead(self.x, here, tiles, *place), *self._ahead(self.y, here, tiles, *place),
         )))  # fmt: skip
         points.leave()

@@ -323,6 +323,17 @@ class Correlation(Convolution):
         cycles += self._epilogue()
         return Work(cycles, self.units, 1)
 
+    @cached_property
+    def stores_tiles(self) -> bool:
+        """Whether tiles are stored where the result lies: they are the result itself, and whole."""
+        rows, columns = self.tile
+        counts = [phase.lines[-1].count for phase in self.phases]
+        whole = self.outputs % columns == 0 and all(count % rows == 0 for count in counts)
+        result = self.node.outputs[0]
+        if not whole or len(self.nodes) > 1 or self.abreast > 1 or result in self.storage.packed:
+            return False
+        return self.storage.places[result].strided.strides[-1] == 1
+
     def can_pack(self, value: Value, bits: Bits) -> bool:
         """Pixels are rows of bits: in one phase they come in order, and units are whole bytes."""
         if len(self.phases) > 1 or bits.columns != self.node.types[0].shape[-1]:

@@ -83,9 +83,8 @@ def native(request, tmp_path_factory) -> Native:
             prototype = prototype.replace(
                 "(int64_t k", "_runs(int64_t runs, const int64_t *at, int64_t k"
             )
-            call = (
-                f"gx_{tile}_runs(runs, at, k, a, a_row, a_step, b, b_step, out, mode, a, 8, b, 0)"
-            )
+            given = f"runs, at, k, a, a_row, a_step, b, b_step, out, {nr}, mode, a, 8, b, 0"
+            call = f"gx_{tile}_runs({given})"
             source += f"{prototype} {{ {call}; }}\n"
             cdef += prototype + ";\n"
     for name in DTYPES:
