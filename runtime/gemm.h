@@ -151,7 +151,7 @@ enum { GX_SET = 0, GX_ACCUMULATE = 1, GX_RESUME = 2 };
       int64_t a_step, const T *restrict b, int64_t b_step, T *restrict tile, int64_t tile_row, \
       int mode, const T *left_ahead, int64_t left_bytes, const T *right_ahead, int64_t right_bytes) { \
     enum { lanes = sizeof(V) / sizeof(T), vectors = ((NR) + lanes - 1) / lanes }; \
-    enum { last = (NR) - lanes, groups = ((MR) + 3) / 4 }; \
+    enum { groups = ((MR) + 3) / 4, last = (NR) - lanes }; \
     int64_t run = 0, done = 0; \
     do { \
       GX_TILE_BEGIN(V, MR) \

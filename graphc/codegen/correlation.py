@@ -4,6 +4,8 @@ source, read in place at every tap, and of packed panels of weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graphc.codegen.copied import Copy
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
@@ -18,7 +20,7 @@ PACKED = 16
 
 
 def correlation_body(kernel: Correlation, arguments: Arguments) -> list[Stmt]:
-    return _Generator(kernel, arguments).build()
+    return Generator(kernel, arguments).build()
 
 
 def tile_function(kernel: Convolution) -> tuple[str, str]:
@@ -30,7 +32,7 @@ def tile_function(kernel: Convolution) -> tuple[str, str]:
     return name, f"GX_{kind.upper()}_{suffix.upper()}({name}, {rows}, {columns})"
 
 
-class _Generator:
+class Generator:
     """Loops: units (images, group, block of rows or share of panels), panels of weights, phases,
     rows, tiles.
     """
@@ -51,13 +53,17 @@ class _Generator:
         points.add(workspace_pointer("weights", self.dtype, 0))
         own = kernel.workspace.per_thread
         points.add(workspace_pointer("rows", self.dtype, kernel.panel_bytes, own))
-        if not kernel.stores_tiles:
-            points.add(Array("tile", self.dtype, self.rows * self.columns))
+        self._arrays()
         if self.taps:
             self._pack()
         points.add(Barrier())
         self._units()
         return body
+
+    def _arrays(self) -> None:
+        """More of what a thread works with."""
+        if not self.kernel.stores_tiles:
+            self.points.add(Array("tile", self.dtype, self.rows * self.columns))
 
     def _tables(self) -> None:
         phases = self.kernel.phases
@@ -139,6 +145,11 @@ class _Generator:
         channel = points.let("channel", self.group * kernel.channels)
         source = kernel.source
         Copy(points, "rows", kernel.copied, source, self.image, channel, starts).write(kernel.slack)
+        self._products(unit, first)
+
+    def _products(self, unit: Expr, first: Expr) -> None:
+        """The loops over panels, phases and rows, once what they read is copied."""
+        kernel, points = self.kernel, self.points
         panel: Expr = index(0)
         if kernel.panels > 1:
             begin: Expr = index(0)
@@ -149,8 +160,10 @@ class _Generator:
             panel = points.loop("panel", begin, end)
         self._phase(panel, first)
 
-    def _phase(self, panel: Expr, first: Expr) -> None:
-        """The loops over phases and over the rows of each."""
+    def _enter_phase(self, first: Expr) -> tuple[list[Expr], list[Expr], list[Expr], list[Expr]]:
+        """The loop over phases: of each the runs, the first elements, and along every axis the
+        positions where a unit begins and ends.
+        """
         kernel, points = self.kernel, self.points
         fields: list[Expr] = [index(n) for n in self._fields(kernel.phases[0])]
         if len(kernel.phases) > 1:
@@ -159,18 +172,23 @@ class _Generator:
                 points.let("g", Load(INDEX, "phases", phase * len(fields) + k))
                 for k in range(len(fields))
             ]
-        run, runs, terms, tap = fields[:4]
-        firsts, counts = fields[4::2], fields[5::2]
+        counts = fields[5::2]
         limits = list(counts)
         if kernel.blocks > 1:
             end = smaller(first + kernel.block, counts[0])
             limits[0] = points.let("end", end)
         limits[-1] = points.let("end", limits[-1] * kernel.abreast)
         begins = [first, *[index(0)] * (len(counts) - 1)]
+        return fields[:4], fields[4::2], begins, limits
+
+    def _phase(self, panel: Expr, first: Expr) -> None:
+        """The loops over phases and over the rows of each."""
+        kernel, points = self.kernel, self.points
+        (run, runs, terms, tap), firsts, begins, limits = self._enter_phase(first)
         at: Expr = index(0)
         position: list[Expr] = []
         for a, axis in enumerate(kernel.axes):
-            ends = a == len(counts) - 1
+            ends = a == len(limits) - 1
             q = points.loop("q", begins[a], limits[a], self.rows if ends else 1)
             move = axis.advance * kernel.copied.strides[-2 if ends else a]
             at = at + (q - begins[a] if not _is_zero(begins[a]) else q) * move
@@ -187,7 +205,15 @@ class _Generator:
             "NULL", index(0), "NULL", index(0),
         )))  # fmt: skip
         if not kernel.stores_tiles:
-            self._epilogue(panel, position, firsts, limits[-1])
+            limit = limits[-1]
+            whole = isinstance(limit, Const) and limit.value % self.rows == 0
+            left = smaller(limit - position[-1], index(self.rows))
+            count = index(self.rows) if whole else left
+            channels = self.group * kernel.outputs + panel * self.columns, self._columns(panel)
+            self._epilogue(position, firsts, count, channels, self._tile_row)
+
+    def _tile_row(self, u: Expr) -> Callable[[Expr], Expr]:
+        return lambda v: Load(self.dtype, "tile", u * self.columns + v)
 
     def _tile(self, panel: Expr, position: list[Expr], firsts: list[Expr]) -> tuple[str, Expr]:
         """Where a tile goes, and how far its rows lie apart."""
@@ -203,12 +229,15 @@ class _Generator:
         row = kernel.axes[-1].lines[0].step * steps[-1]
         return address(points.arrays[place.root], at), index(row)
 
-    def _epilogue(self, panel: Expr, position: list[Expr], firsts: list[Expr], limit: Expr) -> None:
-        """The fused members of every element of a finished tile."""
+    def _epilogue(
+        self, position: list[Expr], firsts: list[Expr], count: Expr, channels: tuple[Expr, Expr],
+        sums: Callable[[Expr], Callable[[Expr], Expr]],
+    ) -> None:  # fmt: skip
+        """The fused members of `count` pixels from a position on; `channels` are the first and how
+        many; `sums` begins a pixel and gives the finished sum by channel.
+        """
         kernel, points = self.kernel, self.points
-        whole = isinstance(limit, Const) and limit.value % self.rows == 0
-        left = smaller(limit - position[-1], index(self.rows))
-        u = points.loop("u", index(0), index(self.rows) if whole else left)
+        u = points.loop("u", index(0), count)
         *outer, last = position
         row = last + u
         image = self.image
@@ -220,12 +249,12 @@ class _Generator:
             points.let("i", q * step + first)
             for q, step, first in zip([*outer, row // kernel.abreast], steps, firsts, strict=True)
         ]
-        base = self.group * kernel.outputs + panel * self.columns
-        v = points.loop("v", index(0), self._columns(panel))
+        finished = sums(u)
+        v = points.loop("v", index(0), channels[1])
         spans = points.leading(kernel.node.types[0].shape)
-        positions = [image, *elements, base + v]
+        positions = [image, *elements, channels[0] + v]
         points.axes = [Axis(*span, at) for span, at in zip(spans, positions, strict=True)]
-        points.define(kernel.node, Load(self.dtype, "tile", u * self.columns + v))
+        points.define(kernel.node, finished(v))
         for node in kernel.nodes[1:]:
             points.member(node)
         for value in kernel.writes:

@@ -24,6 +24,7 @@ from graphc.codegen.routines import routines_of
 from graphc.codegen.score_tiles import tile_functions
 from graphc.codegen.single import single_body
 from graphc.codegen.split import keep_scalar, split_loops
+from graphc.codegen.spread import spread_body
 from graphc.codegen.tables import tables
 from graphc.codegen.tidy import tidy
 from graphc.codegen.tile import tile_function
@@ -43,6 +44,7 @@ from graphc.schedule.product import Panels, Product
 from graphc.schedule.program import Program
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
+from graphc.schedule.spread import Spread
 from graphc.schedule.weight_gradient import WeightGradient
 
 _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
@@ -52,6 +54,7 @@ _BODIES: dict[type[Kernel], Callable[..., list[Stmt]]] = {
     Panels: panels_body,
     Attention: attention_body,
     Correlation: correlation_body,
+    Spread: spread_body,
     WeightGradient: weight_gradient_body,
     Single: single_body,
 }
@@ -62,6 +65,7 @@ _TILES: dict[type[Kernel], Callable[..., Sequence[tuple[str, str]]]] = {
     Product: lambda kernel: [tile_function(kernel)],
     Attention: tile_functions,
     Correlation: lambda kernel: [correlation.tile_function(kernel)],
+    Spread: lambda kernel: [correlation.tile_function(kernel)],
     WeightGradient: lambda kernel: [correlation.tile_function(kernel)],
 }
 

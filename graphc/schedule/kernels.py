@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from graphc.ir.graph import Graph, Value
 from graphc.schedule.attention import Attention
 from graphc.schedule.choose import Choose
 from graphc.schedule.columns import Columns
-from graphc.schedule.convolution import Correlation
 from graphc.schedule.group import Group, Kind
 from graphc.schedule.kernel import MODEL, Choices, Kernel
 from graphc.schedule.loops import Loops
 from graphc.schedule.product import Product
 from graphc.schedule.repeat import Repeat
 from graphc.schedule.single import Single
+from graphc.schedule.spread import correlation
 from graphc.schedule.storage import Storage
 from graphc.schedule.weight_gradient import WeightGradient
 
-_KERNELS: dict[Kind, type[Kernel]] = {
+_KERNELS: dict[Kind, Callable[[Group, Storage, str, Choices], Kernel]] = {
     Kind.LOOPS: Loops,
     Kind.COLUMNS: Columns,
     Kind.CONTRACT: Product,
     Kind.ATTENTION: Attention,
-    Kind.CORRELATE: Correlation,
+    Kind.CORRELATE: correlation,
     Kind.WEIGHTS: WeightGradient,
     Kind.ALONE: Single,
     Kind.REPEAT: Repeat,
