@@ -60,6 +60,11 @@ class Generator:
         self._units()
         return body
 
+    @property
+    def constant_runs(self) -> bool:
+        """Whether the runs are written out where they are used."""
+        return False
+
     def _arrays(self) -> None:
         """More of what a thread works with."""
         if not self.kernel.stores_tiles:
@@ -73,7 +78,8 @@ class Generator:
         )
         runs = tuple(run for phase in phases for run in phase.runs)
         self.points.add(Numbers("taps", taps or (0,)))
-        self.points.add(Numbers("runs", runs or (0,)))
+        if not self.constant_runs:
+            self.points.add(Numbers("runs", runs or (0,)))
         if len(phases) > 1:
             rows = tuple(n for phase in phases for n in self._fields(phase))
             self.points.add(Numbers("phases", rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 from graphc.codegen.copied import clear
 from graphc.codegen.correlation import Generator, tile_function
@@ -18,6 +19,10 @@ def spread_body(kernel: Spread, arguments: Arguments) -> list[Stmt]:
     return _Generator(kernel, arguments).build()
 
 
+#: Taps whose sum is written as one expression at most.
+WRITTEN_TAPS = 32
+
+
 class _Generator(Generator):
     """Loops: units (images, blocks of rows); panels, pixels of the copied part; phases, rows,
     pixels, taps.
@@ -29,7 +34,13 @@ class _Generator(Generator):
         kernel, points = self.kernel, self.points
         at = kernel.panel_bytes + kernel.copied_bytes
         points.add(workspace_pointer("products", self.dtype, at, kernel.workspace.per_thread))
-        points.add(Array("total", self.dtype, kernel.results))
+        if not self.constant_runs:
+            points.add(Array("total", self.dtype, kernel.results))
+
+    @property
+    def constant_runs(self) -> bool:
+        """Sums of one phase are expressions, where those are not long."""
+        return len(self.kernel.phases) == 1 and self.taps <= WRITTEN_TAPS
 
     def _pack(self) -> None:
         """Panels whose columns are the channels of one tap after the other, then zeros."""
@@ -39,13 +50,13 @@ class _Generator(Generator):
         if kernel.declared.result == "x":
             down, across = across, down
         term, _ = points.share(kernel.depth, grain(kernel.width), "c")
-        for panel in range(kernel.panels):
-            begin = points.let("begin", (panel * kernel.depth + term) * self.columns)
+        for number in range(kernel.panels):
+            begin = points.let("begin", (number * kernel.depth + term) * self.columns)
             clear(points, "weights", kernel.source, begin, begin + self.columns)
         tap = points.loop("tap", index(0), index(self.taps))
         v = points.loop("v", index(0), index(kernel.results))
         column = points.let("column", tap * kernel.results + v)
-        panel = column // self.columns if kernel.panels > 1 else index(0)
+        panel: Expr = column // self.columns if kernel.panels > 1 else index(0)
         inside = column % self.columns if kernel.panels > 1 else column
         to = (panel * kernel.depth + term) * self.columns + inside
         at = Load(INDEX, "taps", tap) + term * down + v * across + place.strided.offset
@@ -83,8 +94,10 @@ class _Generator(Generator):
             position.append(q)
 
         def sums(u: Expr) -> Callable[[Expr], Expr]:
-            clear(points, "total", kernel.source, index(0), index(kernel.results))
             base = points.let("at", at + u * steps[-1])
+            if self.constant_runs:
+                return lambda v: self._sum(base + v)
+            clear(points, "total", kernel.source, index(0), index(kernel.results))
             k = points.loop("k", run, run + runs)
             source = points.let("from", base + Load(INDEX, "runs", k))
             v = points.loop("v", index(0), index(kernel.results))
@@ -96,3 +109,8 @@ class _Generator(Generator):
         position.append(begins[-1])
         channels = index(0), index(kernel.results)
         self._epilogue(position, firsts, limits[-1] - begins[-1], channels, sums)
+
+    def _sum(self, at: Expr) -> Expr:
+        (phase,) = self.kernel.phases
+        loads: list[Expr] = [Load(self.dtype, "products", at + run) for run in phase.runs]
+        return reduce(lambda total, load: total + load, loads[1:], loads[0])

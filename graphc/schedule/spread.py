@@ -16,6 +16,8 @@ from graphc.schedule.tiles import UNIT_ROWS, round_up
 
 #: Outputs that are few, and terms of a tap at least: a law of shape alone.
 FEW_OUTPUTS = 4
+#: Elements of which the way from the products of a pixel to the next is no multiple.
+APART = 16
 #: Cycles of a product that is added to its element.
 GATHERED = 0.7
 
@@ -71,8 +73,11 @@ class Spread(Correlation):
 
     @property
     def width(self) -> int:
-        """From the products of a pixel to those of the next."""
-        return self.panels * self.tile[1]
+        """From the products of a pixel to those of the next: not as far as from pixel to pixel, or
+        loads would wait for stores that lie at the same place of another page.
+        """
+        columns = self.panels * self.tile[1]
+        return columns if columns % APART else columns + APART // 4
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
@@ -87,7 +92,8 @@ class Spread(Correlation):
 
     @property
     def panel_bytes(self) -> int:
-        return round_up(self.depth * self.width * self.itemsize, 64)
+        size = self.depth * self.panels * self.tile[1]
+        return round_up(size * self.itemsize, 64)
 
     @property
     def product_bytes(self) -> int:

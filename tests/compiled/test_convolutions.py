@@ -11,6 +11,7 @@ from graphc.dtypes import TensorType, as_dtype
 from graphc.ir.graph import apply
 from graphc.ops.convolution import Conv, ConvInputGrad, ConvWeightGrad
 from graphc.schedule.convolution import Convolution, Correlation
+from graphc.schedule.spread import Spread
 from graphc.schedule.weight_gradient import WeightGradient
 
 from .checking import assert_bits, assert_same, check, check_plan
@@ -102,6 +103,8 @@ def test_convolutions_and_gradients(dtype, target):
     for threads in (1, 2, 3):
         lowered = traced.lower(threads=threads, target=target)
         check_plan(lowered)
+        phases = {len(k.phases) for k in lowered.program.kernels if isinstance(k, Spread)}
+        assert {1} < phases, "few outputs, of one phase and of several"
         results.append(lowered.compile()(*args))
         for k, (got, expected) in enumerate(zip(results[-1], want, strict=True)):
             assert_same(got, expected, what=f"{CASES[k // 3]}, product {k % 3}, {threads} threads")
