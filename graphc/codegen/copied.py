@@ -15,13 +15,13 @@ from graphc.ir.spec import Index, Strided
 
 class Copy:
     """Copies channels from `channel` on, of the images of value[n, i…, c] from `image` on, to the
-    array `name`: part[i…, n, c]. `starts` are the positions of the part's first element along the
-    spatial axes.
+    array `name` from `to` on: part[i…, n, c]. `starts` are the positions of the part's first
+    element along the spatial axes.
     """
 
     def __init__(
         self, points: Points, name: str, part: Strided, value: Value, image: Expr, channel: Expr,
-        starts: Sequence[Expr],
+        starts: Sequence[Expr], to: Expr | None = None,
     ):  # fmt: skip
         self.points = points
         self.name = name
@@ -30,12 +30,13 @@ class Copy:
         self.image = image
         self.channel = channel
         self.starts = starts
+        self.to = index(0) if to is None else to
 
     def write(self, slack: int) -> None:
         """Copies, and puts some zeros behind the part, where a tile may read."""
-        self._axis(0, index(0), ())
+        self._axis(0, self.to, ())
         end = self.part.shape[0] * self.part.strides[0]
-        self.clear(index(end), index(end + slack))
+        self.clear(self.to + end, self.to + (end + slack))
 
     def _axis(self, a: int, at: Expr, position: Index) -> None:
         """The part along the axes from `a` on, at offset `at` of the copy."""

@@ -63,7 +63,8 @@ class _Generator:
         taps = [range(k) for k in kernel.ranges]
         self.points.add(Numbers("taps", tuple(_dot(tap, dilated) for tap in product(*taps))))
         moved = [axis.advance * s for axis, s in zip(kernel.axes, steps, strict=True)]
-        counts = [kernel.block, *[axis.count for axis in kernel.axes[1:]]]
+        moved = [math.prod(kernel.copied.shape), *moved]
+        counts = [kernel.copies, kernel.block, *[axis.count for axis in kernel.axes[1:]]]
         lines = product(*[range(n) for n in counts[:-1]])
         self.points.add(Numbers("runs", tuple(_dot(line, moved) for line in lines)))
 
@@ -88,7 +89,7 @@ class _Generator:
         begin, end = [
             at * images // kernel.parts if broken else at * whole for at in (part, part + 1)
         ]
-        image = points.loop("image", begin, end)
+        image = points.loop("image", begin, end, kernel.copies)
         first: Expr = index(0)
         if kernel.blocks > 1:
             first = points.loop("first", first, index(kernel.axes[0].count), kernel.block)
@@ -99,16 +100,27 @@ class _Generator:
         if kernel.axes[0].count % kernel.block:
             rest = index(kernel.axes[0].count) - first
             count = points.let("count", call("gx_smaller", INDEX, rest, index(kernel.block)))
-        Copy(points, "rows", kernel.copied, self.x, image, channel, starts).write(kernel.slack)
+        several: Expr = index(1)
+        if kernel.copies > 1:
+            several = points.let("images", smaller(end - image, index(kernel.copies)))
+        n = points.loop("n", index(0), several) if kernel.copies > 1 else index(0)
+        to = points.let("to", n * math.prod(kernel.copied.shape))
+        copy = Copy(points, "rows", kernel.copied, self.x, image + n, channel, starts, to)
+        copy.write(kernel.slack)
+        if kernel.copies > 1:
+            points.leave()
         if kernel.together > 1:
             panel = points.loop("panel", *panels)
             base = points.let("base", ((above + panel) * every + only) * size)
-        right, step = self._right(image, group, panel, first, count)
+        inner = [axis.count for axis in kernel.axes[1:]]
+        lines = several * (count * math.prod(inner[:-1])) if inner else several
+        terms = index(inner[-1]) if inner else count
+        right, step = self._right(image, group, panel, first, lines * terms)
         self._tiles(
             panel - panels[0] if kernel.together > 1 else index(0),
             base,
             only,
-            count,
+            (lines, terms),
             (right, step),
             (image, first),
         )
@@ -130,7 +142,9 @@ class _Generator:
     def _right(
         self, image: Expr, group: Expr, panel: Expr, first: Expr, count: Expr
     ) -> tuple[str, Expr]:
-        """The panel of y as the tile reads it: address, and step from pixel to pixel."""
+        """The panel of so many pixels of y as the tile reads it: address, and step from pixel to
+        pixel.
+        """
         kernel, points = self.kernel, self.points
         column = points.let("column", group * kernel.outputs + panel * self.columns)
         inner = [axis.count for axis in kernel.axes[1:]]
@@ -140,12 +154,12 @@ class _Generator:
             pixel = row // math.prod(inner)
             at = image * each + first * row + column * channel + place.strided.offset
             return address(points.arrays[place.root], at), index(pixel)
-        o = points.loop("o", index(0), count * math.prod(inner))
-        position = list(unravel(o, (kernel.block, *inner)))
+        o = points.loop("o", index(0), count)
+        n, *position = unravel(o, (kernel.copies, kernel.block, *inner))
         position[0] = first + position[0]
         used = self._columns(panel)
         v = points.loop("v", index(0), used)
-        element = points.read(self.y, (image, *position, column + v))
+        element = points.read(self.y, (image + n, *position, column + v))
         points.add(Store("right", o * self.columns + v, element))
         points.leave()
         if kernel.outputs % self.columns:
@@ -162,16 +176,13 @@ class _Generator:
         return call("gx_smaller", INDEX, rest, index(self.columns))
 
     def _tiles(
-        self, panel: Expr, base: Expr, only: Expr, count: Expr, right: tuple[str, Expr],
-        place: tuple[Expr, Expr],
+        self, panel: Expr, base: Expr, only: Expr, runs: tuple[Expr, Expr],
+        right: tuple[str, Expr], place: tuple[Expr, Expr],
     ) -> None:  # fmt: skip
-        """The tiles of the unit's ranges, to which a block of pixels is added: `panel` counts from
-        the unit's first, `place` is the image, and the first of the block's rows.
+        """The tiles of the unit's ranges, to which a block of pixels is added, in runs of so many:
+        `panel` counts from the unit's first, `place` is the image, and the first row of the block.
         """
         kernel, points = self.kernel, self.points
-        inner = [axis.count for axis in kernel.axes[1:]]
-        lines = count * math.prod(inner[:-1]) if inner else index(1)
-        terms = index(inner[-1]) if inner else count
         number, at = only, base
         if not kernel.divided and self.ranges > 1:
             number = points.loop("range", index(0), index(self.ranges))
@@ -185,7 +196,7 @@ class _Generator:
         tiles = kernel.together * ranges * kernel.tiles
         here = (panel * ranges + (number if ranges > 1 else 0)) * kernel.tiles + tile // self.rows
         points.add(Do(f"{tile_function(kernel)[0]}_runs", (
-            lines, "runs", terms, address("rows", left), index(kernel.apart_by), index(pixel),
+            runs[0], "runs", runs[1], address("rows", left), index(kernel.apart_by), index(pixel),
             *right,
             address("sums", at + tile * self.columns), index(self.columns),
             Var(INDEX, "GX_ACCUMULATE"),
@@ -209,7 +220,8 @@ class _Generator:
         row = math.prod(value.shape[2:])
         advance = kernel.axes[0].advance if value is self.x else 1
         begin = image * (value.shape[1] * row) + first * (advance * row) + ahead * row
-        lines = kernel.block * math.prod(axis.count for axis in kernel.axes[1:-1])
+        lines = math.prod([kernel.copies, kernel.block, *(a.count for a in kernel.axes[1:])])
+        lines //= kernel.axes[-1].count if len(kernel.axes) > 1 else kernel.block
         share = -(-rows * row // (tiles * lines))
         at = points.let("next", begin + tile * (share * lines) + place.strided.offset)
         return address(points.arrays[place.root], at), index(share * kernel.itemsize)

@@ -150,16 +150,21 @@ class Convolution(PointKernel):
         """Images of which a unit takes the same part."""
         return 1
 
+    @property
+    def copies(self) -> int:
+        """Copied parts, of images one after the other, that a unit has at a time."""
+        return 1
+
     @cached_property
     def copied(self) -> Strided:
-        """The copied part: positions along the spatial axes, then images, then channels."""
+        """A copied part: positions along the spatial axes, then images, then channels."""
         inner = [axis.span(axis.count) for axis in self.axes[1:]]
         shape = (self.axes[0].span(self.block), *inner, self.abreast, self.channels)
         return Strided(shape, row_major(shape))
 
     @property
     def copied_bytes(self) -> int:
-        elements = math.prod(self.copied.shape) + self.slack
+        elements = self.copies * math.prod(self.copied.shape) + self.slack
         return round_up(max(1, elements) * self.itemsize, 64)
 
     @property
@@ -186,8 +191,8 @@ class Convolution(PointKernel):
 
     @property
     def copying(self) -> float:
-        """Cycles in which the part of one unit is copied, and what is in front of it computed."""
-        elements = math.prod(self.copied.shape)
+        """Cycles in which what a unit reads is copied, and what is in front of it computed."""
+        elements = self.copies * math.prod(self.copied.shape)
         return elements * (self.itemsize * PACK + self.rebuilding / 16)
 
     @property

@@ -12,7 +12,7 @@ from graphc.schedule.convolution import Convolution
 from graphc.schedule.correlation import Axis, forward_axes
 from graphc.schedule.cost import PACK, Work
 from graphc.schedule.kernel import Workspace
-from graphc.schedule.tiles import high_tile, round_up
+from graphc.schedule.tiles import UNIT_ROWS, high_tile, round_up
 
 #: Terms of a weight gradient that are summed in one chain: a law of shape alone.
 CHAIN_TERMS = 256
@@ -74,6 +74,15 @@ class WeightGradient(Convolution):
         wanted = max(1, CHAIN_TERMS // max(1, math.prod(inner)))
         return -(-first // -(-first // wanted))
 
+    @cached_property
+    def copies(self) -> int:
+        """Very small images are taken several at a time: a law of shape alone, as are the terms of
+        a chain.
+        """
+        pixels = math.prod(axis.count for axis in self.axes)
+        images = self.types["x"].shape[0] // self.parts
+        return max(1, min(images, UNIT_ROWS // max(1, pixels)))
+
     @property
     def slack(self) -> int:
         return self.tile[0] * self.apart_by + self.apart * self.tile[1]
@@ -131,12 +140,11 @@ class WeightGradient(Convolution):
         place = self.storage.places.get(self.operand("y"))
         if place is None or self.outputs != self.tile[1]:
             return False
-        _, *spatial, channel = place.strided.strides
-        shape = place.strided.shape[1:-1]
-        pixel = spatial[-1]
-        even = [pixel * s for s in row_major(shape)]
+        *pixels, channel = place.strided.strides
+        shape = place.strided.shape[:-1]
+        even = [pixels[-1] * s for s in row_major(shape)]
         return channel == 1 and all(
-            n == 1 or s == e for n, s, e in zip(shape, spatial, even, strict=True)
+            n == 1 or s == e for n, s, e in zip(shape, pixels, even, strict=True)
         )
 
     @property
@@ -151,7 +159,7 @@ class WeightGradient(Convolution):
         found = {"x": x, "y": y} if self.shares == 1 else {"x": x}
         operands = {self.operand(name): reach for name, reach in found.items()}
         return {
-            value: (value.shape[1], value.shape[1]) if self.blocks == 1 else reach
+            value: (self.copies * value.shape[1],) * 2 if self.blocks == 1 else reach
             for value, reach in operands.items()
             if self.groups == 1 and self._is_in_order(value)
         }
@@ -170,7 +178,7 @@ class WeightGradient(Convolution):
     @property
     def pixels(self) -> int:
         """Pixels of y that are taken at a time."""
-        return self.block * math.prod(axis.count for axis in self.axes[1:])
+        return self.copies * self.block * math.prod(axis.count for axis in self.axes[1:])
 
     @property
     def panel_bytes(self) -> int:
@@ -182,7 +190,7 @@ class WeightGradient(Convolution):
     def work(self) -> Work:
         """A product for every range of rows and block of pixels; copied x and y; sums of parts."""
         ranges = math.prod(self.ranges)
-        times = self.types["x"].shape[0] * self.groups * self.blocks
+        times = -(-self.types["x"].shape[0] // self.copies) * self.groups * self.blocks
         cycles = times * ranges * self.cycles(self.range, self.pixels)
         again = ranges if self.divided else 1
         cycles += times * again * (self.shares * self.copying + self.panels * self.packing)
