@@ -25,9 +25,11 @@
 #define GX_SPIN_NANOSECONDS 50000
 
 /* A region is crowded if fewer threads than this many percent of one were awake on the average: it
- * would have been about as fast on one; or if its task lately took less time on one. After so many of them in a row regions run alone, first for
- * a few times, then, as long as every new attempt is crowded, for twice as many, up to a limit; but
- * never, one of them aside, for longer than so many nanoseconds: the others may be gone by then. */
+ * would have been about as fast on one; or if its task lately took less time on one. After so many
+ * more of them than others, regions run alone, first for a few times, then, as long as every new
+ * attempt is crowded, for twice as many, up to a limit; but never, one of them aside, for longer than
+ * so many nanoseconds: the others may be gone by then. A region that went well takes back no more
+ * than a crowded one has added: beside others that may be luck. */
 #define GX_CROWDED_PERCENT 125
 #define GX_CROWDED_REGIONS 2
 #define GX_ALONE_FIRST 4
@@ -164,7 +166,8 @@ typedef struct gx_worker {
 /* A team of at most `threads` threads at once: callers' and `started` of the threads - 1 `workers`, an
  * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
  * many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
- * `running`. So many regions were `crowded` in a row, so many run `alone` from now on, if they take
+ * `running`. So many regions more were `crowded` lately
+ * than not, so many run `alone` from now on, if they take
  * no longer than `alone_left` nanoseconds, and so many the next time; `rested` is the task of the last
  * of them, and `rested_time` how long those took on the average. The `guard` is held to read
  * or change any of this, `freed` tells who waits that fewer threads are running. */
@@ -295,9 +298,12 @@ static inline void gx_team_learn(gx_team *team, gx_task *task, int count, int64_
   const int64_t awake = count * elapsed - slept;
   const int slower = team->rested == task && elapsed > team->rested_time;
   if (elapsed <= 0 || (!slower && awake >= elapsed / 100 * GX_CROWDED_PERCENT)) {
-    team->crowded = 0;
-    team->alone_next = GX_ALONE_FIRST;
-  } else if (++team->crowded >= GX_CROWDED_REGIONS) {
+    team->crowded -= team->crowded > 0;
+    team->alone_next -= team->alone_next > GX_ALONE_FIRST ? team->alone_next / 2 : 0;
+    return;
+  }
+  team->crowded += team->crowded < GX_CROWDED_REGIONS;
+  if (team->crowded == GX_CROWDED_REGIONS) {
     team->alone = team->cores ? team->alone_next : 0;
     team->alone_left = GX_ALONE_NANOSECONDS;
     team->alone_next = team->alone < GX_ALONE_MOST ? 2 * team->alone : team->alone;
