@@ -88,7 +88,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_include_closure_has_a_file_and_its_headers() -> None:
-    assert sorted(include_closure("pool.c")) == ["pool.c", "pool.h", "team.h"]
+    assert sorted(include_closure("pool.c")) == ["pool.c", "pool.h", "team.h", "waiting.h"]
 
 
 HEADERS = {
