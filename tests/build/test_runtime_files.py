@@ -60,7 +60,9 @@ def test_no_macro_has_two_meanings() -> None:
 def test_selection_is_small_ordered_and_independent_of_the_order_of_names() -> None:
     text = select(["gx_share", "gx_philox"])
     assert text == select(["gx_philox", "gx_share", "gx_share"])
-    assert text.index("#include <stdint.h>") < text.index("gx_philox4x32") < text.index("gx_philox(")
+    assert (
+        text.index("#include <stdint.h>") < text.index("gx_philox4x32") < text.index("gx_philox(")
+    )
     assert text.index("#include <stdint.h>") < text.index("gx_range;") < text.index("gx_share(")
     assert "gx_team" not in text
     assert "pthread" not in text
