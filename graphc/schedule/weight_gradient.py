@@ -65,8 +65,11 @@ class WeightGradient(Convolution):
 
     @property
     def candidates(self) -> Sequence[tuple[int, int]]:
-        """Tiles are high: what both operands give comes from the second-level cache."""
-        return self.tiles_for(self.range, CHAIN_TERMS, min(self.range, high_tile(self.isa)))
+        """Tiles are higher than two vectors need: every one reads its panel of y again, and
+        neighbours read the same lines of x, from the second-level cache.
+        """
+        high = high_tile(self.isa) * 3 // 2
+        return self.tiles_for(self.range, CHAIN_TERMS, min(self.range, high))
 
     @cached_property
     def block(self) -> int:
