@@ -47,12 +47,14 @@ class Sources(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Work:
     """`cycles` of one core for everything; `units`: equal parts that threads share; `meetings`:
-    how often they wait for one another inside.
+    how often they wait for one another inside; `foreseen`: the part of what comes from memory that
+    is asked for while the kernel computes.
     """
 
     cycles: float
     units: int = 1
     meetings: int = 0
+    foreseen: float = 0.0
 
     def busiest(self, workers: int) -> float:
         """Cycles of the thread with the most units."""
@@ -122,8 +124,10 @@ class Machine:
             waiting += self.MEETING * (1 + work.meetings) if workers > 1 else self.AWAITED
         share = self.OF_ONE if workers < self.threads else self.OF_ALL
         computing = work.busiest(workers) / self.REACHED
-        cycles = waiting + max(computing, self.fetching(sources, workers))
-        return cycles / self.clock + sources.memory / (share * self.memory)
+        cycles = max(computing, self.fetching(sources, workers))
+        memory = sources.memory / (share * self.memory)
+        beside = max(cycles / self.clock, work.foreseen * memory)
+        return waiting / self.clock + beside + (1 - work.foreseen) * memory
 
 
 def typical(threads: int) -> Machine:

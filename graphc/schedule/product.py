@@ -38,6 +38,8 @@ PREPARED_BYTES = 1 << 24
 ASKING_TERMS = 48
 #: Bytes of a right operand that the caches near a core do not keep from step to step.
 FORESEEN_BYTES = 1 << 20
+#: The part of its memory that such a kernel does not wait for.
+FORESEEN = 0.9
 #: In how many parts a tile asks for its share of the next panel, where its epilogue reads nothing.
 PANEL_PARTS = 4
 
@@ -326,7 +328,8 @@ class Product(PointKernel):
         epilogue = lines * self.elementwise(behind, self.writes, m * n // lines) if behind else 0.0
         if self.is_turned and m > 1:
             epilogue += STORED * m * n
-        return Work(batch * (tiles + packing + epilogue), self.units)
+        foreseen = FORESEEN if self.asks else 0.0
+        return Work(batch * (tiles + packing + epilogue), self.units, foreseen=foreseen)
 
     @property
     def workspace(self) -> Workspace:
