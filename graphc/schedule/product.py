@@ -22,6 +22,7 @@ from graphc.schedule.tiles import (
     Operands,
     Tiling,
     choose_tiling,
+    fills_registers,
     is_better_turned,
     round_up,
     row_tiling,
@@ -212,7 +213,8 @@ class Product(PointKernel):
         """
         whole = self.in_depth_blocks and self.tiling.depth % CHAIN == 0
         most = min(self.tiling.rows, self.last_terms // ASKING_TERMS)
-        if not most or whole or self.last_terms > CHAIN:
+        dtype, tile = self.product.types[0].dtype, (self.tiling.rows, self.tiling.columns)
+        if not most or whole or self.last_terms > CHAIN or fills_registers(self.isa, dtype, tile):
             return 0
         if not self.streams:
             return min(most, PANEL_PARTS) if self.foresees else 0

@@ -16,8 +16,9 @@ CHAIN = 1536
 FAR_DEPTH = 256
 FAR_BYTES = 768 * 1024
 FAR_COLUMNS = 768
-#: Terms so many bytes apart, each on another page, come too late: a block is copied. Otherwise its
-#: rows are read where they lie.
+#: Terms so many bytes apart, each on another page, come too late, and those that have one place in
+#: the first-level cache are lost before the next tile: a block is copied. Otherwise its rows are
+#: read where they lie.
 FAR_APART = 8192
 #: Threads for which such a product is cut into equal shares.
 FAR_UNITS = 4
@@ -88,7 +89,8 @@ def choose_tiling(
     left, right, prepared = operands
     rows, columns = register_tile(isa, dtype, m, n, k, left=left)
     if _is_far(dtype, shape, left, (rows, columns)):
-        beside = left[0] == 1 and left[1] * dtype.itemsize < FAR_APART
+        apart = left[1] * dtype.itemsize
+        beside = left[0] == 1 and apart < FAR_APART and apart % FIRST_WAY != 0
         return _far_tiling(isa, dtype, shape, not beside)
     packs = right[1] != 1 or prepared or n < columns or m >= PACKING_ROWS
     if not packs:
@@ -326,6 +328,15 @@ def tile_cycles(
     end = 6 + sums * sums / 9
     apart = ROW * rows if n > columns else 0.0
     return tiles * (k * term + parts * end + (parts - 1) * sums + apart)
+
+
+def fills_registers(isa: str, dtype: DType, tile: tuple[int, int]) -> bool:
+    """Whether a tile, a term of the right operand and an element of the left one take all vector
+    registers. Hazard: with more loops around it gcc 12 keeps sums of such a tile in memory.
+    """
+    rows, columns = tile
+    vectors = -(-columns // max(1, vector_bytes(isa) // dtype.itemsize))
+    return (rows + 1) * vectors + 1 >= _VECTORS.get(isa, _VECTORS["generic"])[1]
 
 
 def lane_tiles(isa: str, dtype: DType, m: int, n: int, k: int) -> list[tuple[int, int]]:
