@@ -196,7 +196,7 @@ def tilings(
     _, m, n, k = shape
     left, right, prepared = operands
     found = {first: None}
-    for rows, columns in register_tiles(isa, dtype, m, n, k)[:TRIED]:
+    for rows, columns in register_tiles(isa, dtype, m, n, k, 1, left)[:TRIED]:
         group = max(1, first.group * first.columns // columns)
         if n >= columns or first.packs:
             block = round_up(first.block, rows)
@@ -204,7 +204,7 @@ def tilings(
     for block in (first.block // 2, first.block * 2):
         if first.rows <= block < 2 * m:
             found[replace(first, block=round_up(block, first.rows))] = None
-    if _is_far(dtype, shape, left, register_tile(isa, dtype, m, n, k)):
+    if _is_far(dtype, shape, left, register_tile(isa, dtype, m, n, k, left=left)):
         if left[0] == 1:
             found[replace(first, packs_left=not first.packs_left)] = None
     elif right[1] == 1 and not prepared and n >= first.columns and k > 0:
