@@ -22,14 +22,13 @@
 
 /* A region is crowded if fewer threads than this many percent of one were awake on the average: it
  * would have been about as fast on one; or if its task lately took less time on one. After so many
- * more of them than others, regions run alone, first for a few times, then, as long as every new
- * attempt is crowded, for twice as many, up to a limit; but never, one of them aside, for longer than
- * so many nanoseconds: the others may be gone by then. A region that went well takes back no more
- * than a crowded one has added: beside others that may be luck. */
+ * more of them than others, regions run alone for so many times as long as the last one took, but no
+ * longer than so many nanoseconds: a new attempt then costs little, however crowded it is, and comes
+ * soon after the others are gone. A region that went well takes back no more than a crowded one has
+ * added: beside others that may be luck. */
 #define GX_CROWDED_PERCENT 125
 #define GX_CROWDED_REGIONS 2
-#define GX_ALONE_FIRST 4
-#define GX_ALONE_MOST 64
+#define GX_ALONE_TIMES 8
 #define GX_ALONE_NANOSECONDS 250000000
 
 /* The barrier of a region, and for how long its threads slept there, all together. `base` comes
@@ -82,16 +81,15 @@ typedef struct gx_worker {
 /* A team of at most `threads` threads at once: callers' and `started` of the threads - 1 `workers`, an
  * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
  * many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
- * `running`. So many regions more were `crowded` lately
- * than not, so many run `alone` from now on, if they take
- * no longer than `alone_left` nanoseconds, and so many the next time; `rested` is the task of the last
- * of them, and `rested_time` how long those took on the average. The `guard` is held to read
- * or change any of this, `freed` tells who waits that fewer threads are running. */
+ * `running`. So many regions more were `crowded` lately than not; with `alone` they run on one thread
+ * until the clock shows `alone_until`. `rested` is the task of the last of them, and `rested_time` how
+ * long it took on the average. The `guard` is held to read or change any of this, `freed` tells who
+ * waits that fewer threads are running. */
 typedef struct gx_team {
   int threads, cores, started;
   int callers, running;
-  int crowded, alone, alone_next;
-  int64_t alone_left, rested_time;
+  int crowded, alone;
+  int64_t alone_until, rested_time;
   gx_task *rested;
   gx_worker *workers;
   pthread_mutex_t guard;
@@ -108,8 +106,7 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->running = 0;
   team->crowded = 0;
   team->alone = 0;
-  team->alone_next = GX_ALONE_FIRST;
-  team->alone_left = 0;
+  team->alone_until = 0;
   team->rested_time = 0;
   team->rested = NULL;
   team->workers = workers;
@@ -198,32 +195,30 @@ static inline void gx_team_leave(gx_team *team, int count) {
     pthread_cond_broadcast(&team->freed);
 }
 
-/* A region of several threads ran on one, for so many nanoseconds. */
-static inline void gx_team_rested(gx_team *team, gx_task *task, int64_t elapsed) {
+/* A region of several threads ran on one, for so many nanoseconds until `now`. */
+static inline void gx_team_rested(gx_team *team, gx_task *task, int64_t elapsed, int64_t now) {
   const int64_t before = team->rested == task ? team->rested_time : elapsed;
   team->rested = elapsed > 0 ? task : NULL;
   team->rested_time = before + (elapsed - before) / 8;
-  team->alone_left -= elapsed > 0 ? elapsed : 0;
-  team->alone = team->alone_left > 0 && team->alone > 0 ? team->alone - 1 : 0;
+  /* The clock may have been set meanwhile. */
+  const int64_t left = team->alone_until - now;
+  team->alone = left > 0 && left <= GX_ALONE_NANOSECONDS;
 }
 
-/* What the next regions learn from one of `count` threads that took so many nanoseconds, of which its
- * threads slept so many, all together. */
+/* What the next regions learn from one of `count` threads that took so many nanoseconds until `now`,
+ * of which its threads slept so many, all together. */
 static inline void gx_team_learn(gx_team *team, gx_task *task, int count, int64_t elapsed,
-                                 int64_t slept) {
+                                 int64_t slept, int64_t now) {
   const int64_t awake = count * elapsed - slept;
   const int slower = team->rested == task && elapsed > team->rested_time;
   if (elapsed <= 0 || (!slower && awake >= elapsed / 100 * GX_CROWDED_PERCENT)) {
     team->crowded -= team->crowded > 0;
-    team->alone_next -= team->alone_next > GX_ALONE_FIRST ? team->alone_next / 2 : 0;
     return;
   }
   team->crowded += team->crowded < GX_CROWDED_REGIONS;
-  if (team->crowded == GX_CROWDED_REGIONS) {
-    team->alone = team->cores ? team->alone_next : 0;
-    team->alone_left = GX_ALONE_NANOSECONDS;
-    team->alone_next = team->alone < GX_ALONE_MOST ? 2 * team->alone : team->alone;
-  }
+  team->alone = team->cores && team->crowded == GX_CROWDED_REGIONS;
+  const int64_t most = GX_ALONE_NANOSECONDS;
+  team->alone_until = now + (elapsed < most / GX_ALONE_TIMES ? elapsed * GX_ALONE_TIMES : most);
 }
 
 /* Takes idle workers, of which there are enough, for a region of `count` > 1 threads; gives the first
@@ -281,15 +276,15 @@ static inline int gx_team_region(gx_team *team, gx_task *task, void *context, in
     slept = gx_region_run(first, task, context, count);
   else
     task(context, (gx_thread){0, 1, NULL});
-  const int64_t elapsed = gx_nanoseconds() - start;
+  const int64_t now = gx_nanoseconds(), elapsed = now - start;
   pthread_mutex_lock(&team->guard);
   for (gx_worker *worker = first; worker; worker = worker->next)
     worker->region = NULL;
   gx_team_leave(team, count);
   if (first)
-    gx_team_learn(team, task, count, elapsed, slept);
+    gx_team_learn(team, task, count, elapsed, slept, now);
   else if (team->alone)
-    gx_team_rested(team, task, elapsed);
+    gx_team_rested(team, task, elapsed, now);
   return 0;
 }
 

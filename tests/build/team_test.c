@@ -142,13 +142,19 @@ static void test_cores(void) {
   gx_pool_destroy(pool);
 }
 
+/* The clock of a region that has just ended. */
+static int64_t now = 1000000000;
+
 /* How many of the next regions, each `elapsed` ns long, run alone when one of 2 threads, 1000 ns long,
  * slept for so long. */
 static int learned_from(gx_team *team, int64_t slept, int64_t elapsed) {
-  gx_team_learn(team, rounds_task, 2, 1000, slept);
+  now += 1000;
+  gx_team_learn(team, rounds_task, 2, 1000, slept, now);
   int alone = 0;
-  for (; gx_team_count(team, 2) == 1; alone++)
-    gx_team_rested(team, rounds_task, elapsed);
+  for (; gx_team_count(team, 2) == 1; alone++) {
+    now += elapsed;
+    gx_team_rested(team, rounds_task, elapsed, now);
+  }
   return alone;
 }
 
@@ -156,32 +162,40 @@ static int learned(gx_team *team, int64_t slept) {
   return learned_from(team, slept, 1000);
 }
 
-/* Two regions in a row whose threads slept for most of the time send the next ones to one thread,
- * more of them with every attempt that fails; those that go well end that, one after the other. */
+/* After two regions whose threads slept for most of the time the next ones run on one thread, for
+ * eight times as long; those that go well end that, one after the other. */
 static void test_crowded(void) {
   gx_pool *pool = gx_pool_create(2, 2);
   gx_team *team = &pool->team;
   team->callers = 1;
   for (int again = 0; again < 2; again++) {
     CHECK(learned(team, 900) == 0);
-    for (int wanted = 4; wanted <= 64; wanted *= 2)
-      CHECK(learned(team, 800) == wanted);
-    CHECK(learned(team, 1900) == 64);
-    /* Long ones, and one beside which the clock was set, come back sooner. */
-    CHECK(learned_from(team, 1900, 100000000) == 3);
+    for (int i = 0; i < 4; i++)
+      CHECK(learned(team, 800) == 8);
+    CHECK(learned_from(team, 1900, 500) == 16);
     CHECK(learned_from(team, 1900, 900000000) == 1);
-    CHECK(learned_from(team, 1900, -900000000) == 64);
+    /* The clock was set back while one ran. */
+    CHECK(learned_from(team, 1900, -900000000) == 1);
     CHECK(learned(team, 700) == 0);
-    CHECK(learned(team, 900) == 32);
+    CHECK(learned(team, 900) == 8);
+    for (int i = 0; i < 4; i++)
+      CHECK(learned(team, 0) == 0);
+    /* A long one is tried again after a quarter of a second. */
+    gx_team_learn(team, rounds_task, 2, 900000000, 900000000, now);
+    gx_team_learn(team, rounds_task, 2, 900000000, 900000000, now);
+    CHECK(team->alone && team->alone_until == now + 250000000);
+    now += 250000000;
+    gx_team_rested(team, attended_task, 400000000, now);
+    CHECK(!team->alone);
     for (int i = 0; i < 4; i++)
       CHECK(learned(team, 0) == 0);
     /* What took less time alone counts as crowded; another task says nothing about that. */
-    CHECK(learned(team, 900) == 0 && learned_from(team, 900, 400) == 4);
-    CHECK(learned_from(team, 0, 2000) == 8);
-    gx_team_learn(team, attended_task, 2, 1000, 0);
+    CHECK(learned(team, 900) == 0 && learned_from(team, 900, 400) == 20);
+    CHECK(learned_from(team, 0, 2000) == 4);
+    gx_team_learn(team, attended_task, 2, 1000, 0, now);
     CHECK(team->crowded == 1 && gx_team_count(team, 2) == 2);
     for (int i = 0; i < 40; i++)
-      gx_team_rested(team, rounds_task, 2000);
+      gx_team_rested(team, rounds_task, 2000, now);
     CHECK(learned(team, 0) == 0);
     CHECK(learned(team, 0) == 0);
   }
