@@ -85,7 +85,7 @@ def _library() -> tuple[str, str]:
 def _threads() -> tuple[str, str]:
     """A region on every core."""
     pool = runtime()
-    pool.start(pool.cores)
+    pool.start(max(1, pool.cores))
     return f"{pool.cores} cores, {pool.started} workers started", ""
 
 
