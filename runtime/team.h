@@ -25,11 +25,13 @@
  * more of them than others, regions run alone for so many times as long as the last one took, but no
  * longer than so many nanoseconds: a new attempt then costs little, however crowded it is, and comes
  * soon after the others are gone. A region that went well takes back no more than a crowded one has
- * added: beside others that may be luck. */
+ * added: beside others that may be luck. The first region that is short, and whose threads slept
+ * when it began, shows nothing but how long it takes to wake them. */
 #define GX_CROWDED_PERCENT 125
 #define GX_CROWDED_REGIONS 2
 #define GX_ALONE_TIMES 8
 #define GX_ALONE_NANOSECONDS 250000000
+#define GX_WAKING_NANOSECONDS 1000000
 
 /* The barrier of a region, and for how long its threads slept there, all together. `base` comes
  * first, so that a pointer to it is a pointer to the whole. */
@@ -78,17 +80,18 @@ typedef struct gx_worker {
   gx_region own;
 } gx_worker;
 
-/* A team of at most `threads` threads at once: callers' and `started` of the threads - 1 `workers`, an
- * array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on as
- * many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
+/* A team of at most `threads` threads at once: callers' and `started` of the threads - 1 `workers`,
+ * an array that the owner supplies. `cores` is how many can run at once; with 0 every region runs on
+ * as many threads as it asks for. So many `callers` are here now, and so many threads of theirs are
  * `running`. So many regions more were `crowded` lately than not; with `alone` they run on one thread
- * until the clock shows `alone_until`. `rested` is the task of the last of them, and `rested_time` how
- * long it took on the average. The `guard` is held to read or change any of this, `freed` tells who
- * waits that fewer threads are running. */
+ * until the clock shows `alone_until`. The last one `woke` threads, and was not judged for that.
+ * `rested` is the task of the last one that ran alone, and `rested_time` how long it took on the
+ * average. The `guard` is held to read or change any of this, `freed` tells who waits that fewer
+ * threads are running. */
 typedef struct gx_team {
   int threads, cores, started;
   int callers, running;
-  int crowded, alone;
+  int crowded, alone, woke;
   int64_t alone_until, rested_time;
   gx_task *rested;
   gx_worker *workers;
@@ -107,6 +110,7 @@ static inline int gx_team_init(gx_team *team, gx_worker *workers, int threads, i
   team->crowded = 0;
   team->alone = 0;
   team->alone_until = 0;
+  team->woke = 0;
   team->rested_time = 0;
   team->rested = NULL;
   team->workers = workers;
@@ -238,6 +242,14 @@ static inline gx_worker *gx_team_claim(gx_team *team, int count) {
   return first;
 }
 
+/* Whether one of these workers sleeps. */
+static inline int gx_region_sleeps(gx_worker *first) {
+  for (gx_worker *worker = first; worker; worker = worker->next)
+    if (atomic_load(&worker->go.sleepers))
+      return 1;
+  return 0;
+}
+
 /* Runs a task on the caller's thread and on these workers; gives how many nanoseconds all of them
  * together slept. */
 static inline int64_t gx_region_run(gx_worker *first, gx_task *task, void *context, int count) {
@@ -269,6 +281,7 @@ static inline int gx_team_region(gx_team *team, gx_task *task, void *context, in
     return error;
   }
   gx_worker *first = count > 1 ? gx_team_claim(team, count) : NULL;
+  const int wakes = gx_region_sleeps(first);
   int64_t slept = 0;
   pthread_mutex_unlock(&team->guard);
   const int64_t start = gx_nanoseconds();
@@ -281,10 +294,13 @@ static inline int gx_team_region(gx_team *team, gx_task *task, void *context, in
   for (gx_worker *worker = first; worker; worker = worker->next)
     worker->region = NULL;
   gx_team_leave(team, count);
-  if (first)
-    gx_team_learn(team, task, count, elapsed, slept, now);
-  else if (team->alone)
+  if (first) {
+    team->woke = wakes && !team->woke && elapsed < GX_WAKING_NANOSECONDS;
+    if (!team->woke)
+      gx_team_learn(team, task, count, elapsed, slept, now);
+  } else if (team->alone) {
     gx_team_rested(team, task, elapsed, now);
+  }
   return 0;
 }
 
