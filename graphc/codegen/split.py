@@ -28,6 +28,7 @@ from graphc.ir.expr import (
     call,
     index,
     operands,
+    smaller,
 )
 from graphc.ir.loops import Accumulate, Assign, Declare, Do, For, If, Let, Only, Stmt, Store
 
@@ -101,11 +102,7 @@ def _latest(begin: Expr, low: int | None) -> Expr:
 
 
 def _earliest(end: Expr, high: int | None) -> Expr:
-    if high is None:
-        return end
-    if isinstance(end, Const):
-        return index(min(end.value, high))
-    return call("gx_smaller", INDEX, end, index(high))
+    return end if high is None else smaller(end, index(high))
 
 
 def _conditions(body: list[Stmt]) -> Iterator[Expr]:

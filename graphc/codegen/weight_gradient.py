@@ -10,7 +10,7 @@ from graphc.codegen.correlation import tile_function
 from graphc.codegen.emit_c import address
 from graphc.codegen.kernel import Arguments, store, workspace_pointer
 from graphc.codegen.points import Axis, Names, Points
-from graphc.ir.expr import INDEX, Expr, Load, Var, call, index, smaller
+from graphc.ir.expr import INDEX, Expr, Load, Var, index, smaller
 from graphc.ir.graph import Value
 from graphc.ir.loops import Accumulate, Array, Barrier, Do, Numbers, Stmt, Store
 from graphc.ir.spec import unravel
@@ -99,7 +99,7 @@ class _Generator:
         count: Expr = index(kernel.block)
         if kernel.axes[0].count % kernel.block:
             rest = index(kernel.axes[0].count) - first
-            count = points.let("count", call("gx_smaller", INDEX, rest, index(kernel.block)))
+            count = points.let("count", smaller(rest, index(kernel.block)))
         several: Expr = index(1)
         if kernel.copies > 1:
             several = points.let("images", smaller(end - image, index(kernel.copies)))
@@ -173,7 +173,7 @@ class _Generator:
         if outputs % self.columns == 0:
             return index(self.columns)
         rest = index(outputs) - panel * self.columns
-        return call("gx_smaller", INDEX, rest, index(self.columns))
+        return smaller(rest, index(self.columns))
 
     def _tiles(
         self, panel: Expr, base: Expr, only: Expr, runs: tuple[Expr, Expr],
@@ -242,7 +242,7 @@ class _Generator:
             begin = points.let("begin", above % blocks * MERGED)
             panel = points.let("panel", panels % kernel.panels)
             group = points.let("group", panels // kernel.panels)
-            end = points.let("end", call("gx_smaller", INDEX, begin + MERGED, self._columns(panel)))
+            end = points.let("end", smaller(begin + MERGED, self._columns(panel)))
             tap = points.loop("tap", index(0), index(taps))
             row = points.let("row", tap * channels + unit % channels)
             self._merged(row, group, panel, begin, end)
